@@ -1,0 +1,1 @@
+"""archindex: a search engine for neural architectures."""
