@@ -31,9 +31,7 @@ def check_int(name: str, value: object, *, low: int | None = None, high: int | N
     return number
 
 
-def check_float(
-    name: str, value: object, *, low: float | None = None, high: float | None = None
-) -> float:
+def check_float(name: str, value: object, *, low: float | None = None, high: float | None = None) -> float:
     """Return `value` as a finite float within ``low <= value <= high``.
 
     Raises
@@ -68,9 +66,7 @@ def check_choice(kind: str, value: str, choices: Iterable[str]) -> str:
     return value
 
 
-def check_vectors(
-    name: str, value: npt.ArrayLike, *, dim: int | None = None
-) -> npt.NDArray[np.float32]:
+def check_vectors(name: str, value: npt.ArrayLike, *, dim: int | None = None) -> npt.NDArray[np.float32]:
     """Return `value` as a C-contiguous float32 array of shape (n, dim), every entry finite.
 
     A single vector of shape (dim,) becomes (1, dim).

@@ -1,0 +1,92 @@
+"""The op vocabulary that all search spaces share.
+
+A space maps its native op names onto these, so that a 3x3 convolution is the same op everywhere; what sets
+two convolutions apart (kernel, stride, ...) are node attributes. A name outside the vocabulary is kept as it
+is and never dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OPS: Final[tuple[str, ...]] = (
+    "input",
+    "output",
+    "skip",  # identity
+    "none",  # the zero op: its output is all zeros
+    "add",
+    "mul",
+    "sub",
+    "concat",
+    "matmul",
+    "conv",
+    "separable_conv",
+    "dilated_conv",
+    "transposed_conv",
+    "linear",
+    "avg_pool",
+    "max_pool",
+    "global_avg_pool",
+    "attention",
+    "embedding",
+    "norm",
+    "activation",
+    "softmax",
+    "squeeze_excite",
+    "dropout",
+    "upsample",
+    "reshape",
+    "split",
+    "recurrent",
+    "gcn",
+    "gat",
+    "gin",
+    "sage",
+    "cheb",
+    "arma",
+    "graph_conv",
+)
+"""Names of the known ops; the position is the op's id in a `GraphBatch`. New ops are appended, never inserted."""
+
+OP_ID: Final[dict[str, int]] = {name: i for i, name in enumerate(OPS)}
+"""Id of every known op."""
+
+ATTRIBUTES: Final[tuple[str, ...]] = (
+    "kernel",
+    "stride",
+    "dilation",
+    "groups",
+    "channels",
+    "expansion",
+    "heads",
+    "bits",
+    "ratio",
+    "depth",
+)
+"""Numeric node attributes; the position is the column in `GraphBatch.attrs`. Appended to, never inserted."""
+
+ATTRIBUTE_ID: Final[dict[str, int]] = {name: i for i, name in enumerate(ATTRIBUTES)}
+"""Column of every attribute."""
+
+PARAMETRIC: Final[frozenset[str]] = frozenset(
+    {
+        "conv",
+        "separable_conv",
+        "dilated_conv",
+        "transposed_conv",
+        "linear",
+        "attention",
+        "embedding",
+        "norm",
+        "squeeze_excite",
+        "recurrent",
+        "gcn",
+        "gat",
+        "gin",
+        "sage",
+        "cheb",
+        "arma",
+        "graph_conv",
+    }
+)
+"""Ops that carry weights: two of them are never the same function, even with equal attributes and inputs."""
