@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Graphs, canonical form, metrics, errors: what everything else is built on."""

@@ -105,7 +105,7 @@ class UnknownNameError(InputError, LookupError):
 
 
 class TableError(InputError, ValueError):
-    """A table to import does not fit: a column is missing, a value is not a number, a row is no architecture."""
+    """A table to import does not fit: a column is missing, a value is not a number, a row is malformed."""
 
 
 class IndexFolderError(InputError):

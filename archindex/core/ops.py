@@ -46,7 +46,7 @@ OPS: Final[tuple[str, ...]] = (
     "arma",
     "graph_conv",
 )
-"""Names of the known ops; the position is the op's id in a `GraphBatch`. New ops are appended, never inserted."""
+"""Names of the known ops; the position is the op's id in a `GraphBatch`. New ops go to the end."""
 
 OP_ID: Final[dict[str, int]] = {name: i for i, name in enumerate(OPS)}
 """Id of every known op."""
@@ -63,7 +63,7 @@ ATTRIBUTES: Final[tuple[str, ...]] = (
     "ratio",
     "depth",
 )
-"""Numeric node attributes; the position is the column in `GraphBatch.attrs`. Appended to, never inserted."""
+"""Numeric node attributes; the position is the column in `GraphBatch.attrs`. New ones go to the end."""
 
 ATTRIBUTE_ID: Final[dict[str, int]] = {name: i for i, name in enumerate(ATTRIBUTES)}
 """Column of every attribute."""

@@ -1,0 +1,50 @@
+"""Search spaces by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+from archindex.core.errors import ArchitectureError, UnknownNameError
+from archindex.spaces.base import Architecture, SearchSpace
+
+SPACES: Final[dict[str, str]] = {
+    "nasbench101": "archindex.spaces.nasbench101:NASBench101",
+    "nasbench201": "archindex.spaces.nasbench201:NASBench201",
+}
+"""Module and class of every registered space."""
+
+
+@cache
+def space(name: str) -> SearchSpace[Any]:
+    """Return the search space called `name`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the message names the nearest.
+    """
+    if name not in SPACES:
+        raise UnknownNameError.of("search space", name, SPACES)
+    module, _, class_name = SPACES[name].partition(":")
+    made: SearchSpace[Any] = getattr(import_module(module), class_name)()
+    return made
+
+
+def parse_address(text: str) -> Architecture:
+    """Return the architecture that ``space:native`` names.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no colon, or the native string is malformed.
+    UnknownNameError
+        If there is no such space.
+    """
+    name, colon, native = text.partition(":")
+    if not colon:
+        raise ArchitectureError(
+            "expected an architecture as space:native", got=text, fix=f"known spaces: {', '.join(SPACES)}"
+        )
+    return space(name.strip()).parse(native)
