@@ -1,6 +1,21 @@
-"""PLACEHOLDER."""
+"""Tables of measurements: architectures of a search space with what was measured, summed or computed.
+
+`load` gives a `Table` by name: a data set that ships as a Python package (``nasbench201``, the default), one
+that is read from the folder in the environment variable ``ARCHINDEX_DATA``, or a table that the user imported
+with `import_table` and kept with `save_table`. Importing this package reads no data and loads no reader.
+"""
 
 if not __name__.startswith("archindex."):
     raise ImportError(
-        f"'{d}' is a part of archindex and not a package of its own: import archindex.{d} instead"
+        "'datasets' is a part of archindex and not a package of its own: import archindex.datasets instead"
     )
+
+from archindex.datasets.registry import DATASETS, dataset_names, load
+from archindex.datasets.table import Table
+
+__all__ = [
+    "DATASETS",
+    "Table",
+    "dataset_names",
+    "load",
+]

