@@ -1,0 +1,172 @@
+"""IVF-Flat on faiss: k-means lists, the nearest of which are searched through (Jegou et al., TPAMI 2011)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archindex.core.checks import check_int
+from archindex.core.rng import generator
+from archindex.indexes._checked import ROWS, CheckedIndex, write_array
+from archindex.indexes._faiss import faiss
+from archindex.indexes._points import point_dim, to_distances, to_pairs, to_points
+from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
+from archindex.indexes.base import Capabilities, Metric
+
+LISTS = "lists.faiss"
+ROWS_PER_CENTROID = 39  # fewer make k-means centroids of single rows; faiss's own limit
+GROWTH = 4  # rows since training, as a factor, after which the lists are made anew
+
+
+class IvfIndex(CheckedIndex):
+    """Vectors in lists around k-means centroids; a search goes through the lists nearest to the query.
+
+    A search goes on past `probes` lists until those seen hold k rows, and at least as many as `probes` lists
+    of average length. Under `allowed`, only allowed rows count for that, so a filter that keeps few rows, or
+    only rows far from the query, is searched further out and never comes back short.
+
+    Work reported: the centroids of each round of probing, and the rows of the lists probed (the allowed ones
+    only, under a filter).
+
+    Parameters
+    ----------
+    dim : int
+        Entries of a vector.
+    metric : {"l2", "cosine"}
+    seed : int
+        Of k-means.
+    lists : int, optional
+        How many lists; default ``4 sqrt(n)``, but no more than one for 39 rows, when they are made.
+    probes : int
+        Lists searched at least.
+    """
+
+    name = "ivf"
+
+    def __init__(
+        self, dim: int, metric: Metric = "l2", *, seed: int = 0, lists: int | None = None, probes: int = 16
+    ) -> None:
+        self._lists = None if lists is None else check_int("lists", lists, low=1)
+        self._probes = check_int("probes", probes, low=1)
+        super().__init__(dim, metric, seed, lists=self._lists, probes=self._probes)
+        self._fill(np.empty((0, self._dim), dtype=np.float32), self._table.ids)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Approximate, filtered, removable."""
+        return Capabilities(exact=False, filtered=True, removable=True)
+
+    def memory_bytes(self) -> int:
+        """Return the bytes of lists, centroids and ids."""
+        point = 4 * point_dim(self._dim, self._metric)
+        tables = (self._table.ids, self._table.labels, self._names, self._list_of)
+        return (
+            int(self._engine.ntotal) * (point + 8)
+            + int(self._engine.nlist) * point
+            + sum(array.nbytes for array in tables)
+        )
+
+    def _fill(self, vectors: Floats, ids: Ints) -> Ints:
+        return self._train(to_points(vectors, self._metric), ids)
+
+    def _train(self, points: Floats, ids: Ints) -> Ints:
+        n, dim = len(points), point_dim(self._dim, self._metric)
+        lists = self._lists or min(round(4 * math.sqrt(n)), n // ROWS_PER_CENTROID)
+        engine = faiss.IndexIVFFlat(faiss.IndexFlatL2(dim), dim, max(1, min(lists, n)), faiss.METRIC_L2)
+        engine.cp.min_points_per_centroid = 1  # else faiss writes a warning to standard error
+        engine.cp.seed = int(generator(self._seed, "ivf").integers(1 << 31))
+        engine.train(points if n else np.zeros((1, dim), dtype=np.float32))
+        self._engine: Any = engine
+        self._trained = n
+        self._names = np.empty(0, dtype=np.int64)  # row id of each label ever given
+        self._list_of = np.empty(0, dtype=np.int64)  # and its list
+        self._sizes = np.zeros(engine.nlist, dtype=np.int64)
+        return self._place(points, ids)
+
+    def _place(self, points: Floats, ids: Ints) -> Ints:
+        labels = np.arange(len(self._names), len(self._names) + len(ids), dtype=np.int64)
+        if len(ids):
+            lists = self._engine.quantizer.assign(points, 1)[:, 0]
+            pointers = [faiss.swig_ptr(array) for array in (points, labels, lists)]
+            self._engine.add_core(len(ids), *pointers)
+            self._names = np.concatenate([self._names, ids])
+            self._list_of = np.concatenate([self._list_of, lists])
+            self._sizes += np.bincount(lists, minlength=len(self._sizes))
+        return labels
+
+    def _append(self, vectors: Floats, ids: Ints) -> Ints:
+        points = to_points(vectors, self._metric)
+        if len(self._names) + len(ids) > GROWTH * self._trained:
+            held, labels = self._held()
+            left = self._names[labels]
+            self._table = IdTable.of(left, self._train(held, left))
+        return self._place(points, ids)
+
+    def _drop(self, gone: IdTable) -> None:
+        self._engine.remove_ids(faiss.IDSelectorBatch(gone.labels))
+        self._sizes -= np.bincount(self._list_of[gone.labels], minlength=len(self._sizes))
+
+    def _find(self, queries: Floats, k: int, allowed: IdTable | None) -> tuple[Pairs, int]:
+        points = to_points(queries, self._metric)
+        lists = len(self._sizes)
+        rows = self._table if allowed is None else allowed
+        weights, selector = self._sizes, None
+        if allowed is not None:
+            weights = np.bincount(self._list_of[allowed.labels], minlength=lists)
+            mask = np.zeros(len(self._names), dtype=np.bool_)
+            mask[allowed.labels] = True
+            bits = np.packbits(mask, bitorder="little")  # the selector only points to it
+            selector = faiss.IDSelectorBitmap(bits)
+        target = max(k, self._probes * len(self._table) // lists)
+        found: list[Pairs] = []
+        work, probes, waiting = 0, min(self._probes, lists), np.arange(len(queries))
+        while len(waiting):
+            _, near = self._engine.quantizer.search(points[waiting], probes)
+            work += lists * len(waiting)
+            seen = weights[near].sum(axis=1)
+            ready = (seen >= target) | (probes == lists)
+            here, waiting = waiting[ready], waiting[~ready]
+            if len(here):
+                work += int(seen[ready].sum())
+                setting = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+                squared, labels = self._engine.search(points[here], min(k, len(rows)), params=setting)
+                hits = to_pairs(labels, to_distances(squared, queries[here], self._metric))
+                found.append(Pairs(here[hits.query], self._names[hits.row], hits.distance))
+            probes = min(2 * probes, lists)
+        return Pairs.join(found), work
+
+    def _held(self) -> tuple[Floats, Ints]:
+        """Return the points and labels in the lists, sorted by label."""
+        stored, points, labels = self._engine.invlists, [], []
+        for number in range(self._engine.nlist):
+            size = stored.list_size(number)
+            if size:
+                codes = faiss.rev_swig_ptr(stored.get_codes(number), size * self._engine.code_size)
+                points.append(codes.view(np.float32).reshape(size, -1).copy())
+                labels.append(faiss.rev_swig_ptr(stored.get_ids(number), size).copy())
+        order = np.argsort(np.concatenate(labels))
+        return np.concatenate(points)[order], np.concatenate(labels)[order]
+
+    def _write(self, folder: Path) -> list[str]:
+        write_array(folder / ROWS, np.stack([self._table.ids, self._table.labels]))
+        with (folder / LISTS).open("wb") as file:
+            # Through Python's file, which reports a full disk also when it closes.
+            faiss.write_index(self._engine, faiss.PyCallbackIOWriter(file.write))
+        return [LISTS]
+
+    def _read(self, folder: Path) -> None:
+        self._engine = faiss.read_index(str(folder / LISTS))
+        self._trained = len(self._table)
+        self._sizes = np.zeros(self._engine.nlist, dtype=np.int64)
+        if len(self._table):
+            self._names = np.full(int(self._table.labels.max()) + 1, -1, dtype=np.int64)
+            self._names[self._table.labels] = self._table.ids
+            self._list_of = np.zeros(len(self._names), dtype=np.int64)
+            for number in range(self._engine.nlist):
+                size = self._sizes[number] = self._engine.invlists.list_size(number)
+                if size:
+                    labels = faiss.rev_swig_ptr(self._engine.invlists.get_ids(number), int(size))
+                    self._list_of[labels] = number

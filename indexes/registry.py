@@ -1,0 +1,98 @@
+"""Engines by name, and which one to take when nobody says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+
+from archindex.core.checks import check_int
+from archindex.core.errors import UnknownNameError
+from archindex.indexes._files import read_manifest
+from archindex.indexes.base import Metric, VectorIndex
+
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "exact": "archindex.indexes.exact:ExactIndex",
+        "hnsw": "archindex.indexes.hnsw:HnswIndex",
+        "ivf": "archindex.indexes.ivf:IvfIndex",
+    }
+)
+"""Where each engine is; by address, because hnswlib and faiss are imported only when used."""
+
+EXACT_ROWS = 50_000
+EXACT_ENTRIES = 3_200_000
+
+
+def make_index(
+    name: str, dim: int, metric: Metric = "l2", seed: int = 0, **parameters: int | None
+) -> VectorIndex:
+    """Make an empty engine.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`ENGINES`.
+    dim : int
+        Entries of a vector.
+    metric : {"l2", "cosine"}
+    seed : int
+        Of everything random in it.
+    **parameters : int or None
+        The engine's own, e.g. ``ef_search=200``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such engine, metric or parameter.
+    ArgumentError
+        If a value is out of range.
+    """
+    engine = _engine(name)
+    known = [p for p in inspect.signature(engine).parameters if p not in ("dim", "metric", "seed")]
+    for parameter in parameters:
+        if parameter not in known:
+            raise UnknownNameError.of(f"parameter of engine {name}", parameter, known)
+    return engine(dim, metric, seed=seed, **parameters)  # type: ignore[call-arg]
+
+
+def load_index(folder: Path) -> VectorIndex:
+    """Read whatever engine :meth:`~archindex.indexes.base.VectorIndex.save` wrote into `folder`.
+
+    Raises
+    ------
+    IndexMissingError
+        If there is no such folder.
+    CorruptIndexError
+        If a file in it is missing, truncated or altered.
+    IndexVersionError
+        If it was written in a newer format.
+    UnknownNameError
+        If it was written by an engine that is not in :data:`ENGINES`.
+    """
+    return _engine(read_manifest(Path(folder)).engine).load(folder)
+
+
+def choose_engine(n: int, dim: int) -> tuple[str, str]:
+    """Return the name of the engine for `n` vectors of `dim` entries, and the reason in one sentence.
+
+    Raises
+    ------
+    ArgumentError
+        If `n` is negative or `dim` is below 1.
+    """
+    n, dim = check_int("n", n, low=0), check_int("dim", dim, low=1)
+    size = f"{n:,} vectors of {dim} entries"
+    if n <= EXACT_ROWS or n * dim <= EXACT_ENTRIES:
+        return "exact", f"{size} are compared in milliseconds, so exact search is fast enough."
+    return "hnsw", f"{size} are slow to compare one by one, and HNSW finds nearly all neighbours fastest."
+
+
+def _engine(name: str) -> type[VectorIndex]:
+    if name not in ENGINES:
+        raise UnknownNameError.of("engine", str(name), ENGINES)
+    module, _, attribute = ENGINES[name].partition(":")
+    found: type[VectorIndex] = getattr(import_module(module), attribute)
+    return found
