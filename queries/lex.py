@@ -28,6 +28,9 @@ MAX_NESTING = 20
 _COMPARISONS = frozenset({"EQ", "NEQ", "LT", "LTE", "GT", "GTE", "IS", "IN", "BETWEEN", "LIKE"})
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "BETWEEN", "IS", "NULL", "TRUE", "FALSE", "LIKE", "ESCAPE"})
 _SIGNS = frozenset({"EQ", "NEQ", "LT", "LTE", "GT", "GTE", "PLUS", "DASH", "STAR", "SLASH", "COMMA"})
+# What a value can end with; only after one may these keywords stand, elsewhere sqlglot takes them for names.
+_VALUE_ENDS = frozenset({"IDENTIFIER", "NUMBER", "STRING", "NULL", "TRUE", "FALSE", "R_PAREN"})
+_AFTER_VALUE = frozenset({"IS", "IN", "BETWEEN", "LIKE", "ESCAPE"})
 _PARENTHESES = frozenset({"L_PAREN", "R_PAREN"})
 _ALLOWED = _KEYWORDS | _SIGNS | _PARENTHESES | {"NUMBER", "STRING"}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -59,11 +62,11 @@ def tokens_of(text: str, schema: Schema) -> list[Token]:
 
     end = 0
     tokens = []
-    for token, following in zip(found, [*found[1:], None], strict=True):
+    for at, token in enumerate(found):
         _refuse_gap(text, end, token.start)
         end = token.end + 1
         raw = text[token.start : end]
-        calls = following is not None and following.token_type is TokenType.L_PAREN
+        calls = at + 1 < len(found) and found[at + 1].token_type is TokenType.L_PAREN
         if raw.startswith('"') or (_WORD.fullmatch(raw) and token.token_type.name not in _KEYWORDS):
             keyword = token.token_type not in (TokenType.VAR, TokenType.IDENTIFIER)
             name = _name(token.text.lower(), raw, schema, calls=calls, keyword=keyword)
@@ -107,11 +110,15 @@ def _check_structure(text: str, tokens: list[Token]) -> None:
     comparisons = [0]  # of the part being read, one entry for each open parenthesis
     between = [0]  # how many BETWEEN still wait for their AND
     prefixes = 0
-    for token in tokens:
-        kind = token.token_type.name
+    kinds = [token.token_type.name for token in tokens]
+    for at, (kind, token) in enumerate(zip(kinds, tokens, strict=True)):
         prefixes = prefixes + 1 if kind in ("NOT", "DASH", "PLUS") else 0
         if len(comparisons) > MAX_NESTING or prefixes > MAX_NESTING:
             raise FilterError(f"expected a filter nested at most {MAX_NESTING} deep", got=text)
+        if kind in _AFTER_VALUE:
+            before = at - 2 if at and kinds[at - 1] == "NOT" else at - 1
+            if before < 0 or kinds[before] not in _VALUE_ENDS:
+                raise FilterError(f"expected a value before {token.text!r}", got=text)
         if kind == "L_PAREN":
             comparisons.append(0)
             between.append(0)

@@ -99,6 +99,9 @@ class _Typer:
         return _BUILDERS[name](self, found, depth) if name in _BUILDERS else _refuse(found)
 
     def _column(self, found: exp.Expr, depth: int) -> Node:
+        # Names that the first gate settled are quoted; what else the parser takes for a name is none.
+        if not found.this.args.get("quoted"):
+            _refuse(found)
         return tree.ColumnRef(self._schema[found.name], found.name)
 
     def _literal(self, found: exp.Expr, depth: int) -> Node:

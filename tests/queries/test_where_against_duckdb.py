@@ -33,6 +33,7 @@ SCHEMA: Schema = {
 }
 COMPARISONS = ["=", "<>", "!=", "<", "<=", ">", ">="]
 NEGATION = ["", "NOT "]
+FORMS = ["compare", "and", "not", "null", "truth", "between", "in", "like", "coalesce", "compare", "and"]
 WORDS = ["", "a", "b", "ab", "aab", "b%", "a_b", "%", "é", "ée", "it's", "B", "\U0001f600", "a\nb"]
 
 
@@ -108,11 +109,7 @@ def conditions(draw: st.DrawFn, depth: int) -> Sql:
     if depth <= 0:
         return draw(columns("BOOLEAN")) if draw(st.integers(0, 3)) else draw(literals("BOOLEAN"))
     inner = conditions(depth - 1)
-    form = draw(
-        st.sampled_from(
-            ["compare", "compare", "and", "and", "not", "null", "truth", "between", "in", "like", "coalesce"]
-        )
-    )
+    form = draw(st.sampled_from(FORMS))
     negated = draw(st.sampled_from(NEGATION))
     if form == "and":
         return _join("({} " + draw(st.sampled_from(["AND", "or"])) + " {})", draw(inner), draw(inner))
