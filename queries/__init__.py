@@ -11,11 +11,12 @@ if not __name__.startswith("archindex."):
     )
 
 from archindex.queries.columns import Column, Kind, Schema, schema_of
-from archindex.queries.plan import Found, Plan, SearchEngine, Strategy, filtered_search
+from archindex.queries.plan import ExactEngine, Found, Plan, SearchEngine, Strategy, filtered_search
 from archindex.queries.where import Predicate, compile_where
 
 __all__ = [
     "Column",
+    "ExactEngine",
     "Found",
     "Kind",
     "Plan",

@@ -28,7 +28,8 @@ from archindex.core.errors import ArgumentError
 Strategy = Literal["engine", "ids", "exact"]
 
 STRATEGIES = ("auto", "engine", "ids", "exact")
-# Up to so many rows, or this share of all, distances to each allowed row cost less than an engine's miss.
+# Up to so many rows, or this share of all, the distance to each allowed row is computed: a dozen milliseconds
+# for 20,000 rows of 128 numbers.
 FEW_ROWS = 20_000
 FEW_SHARE = 0.01
 
@@ -72,13 +73,17 @@ class SearchEngine(Protocol):
     def capabilities(self) -> Capabilities:
         """What it can do."""
 
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
     def search(
         self, queries: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.int64] | None = None
     ) -> Answer:
         """Return the k nearest rows of each query, among `allowed` if given."""
+
+
+class ExactEngine(SearchEngine, Protocol):
+    """An engine that filters and whose answers are the true nearest rows."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +179,7 @@ def filtered_search(
     k: int,
     *,
     engine: SearchEngine,
-    exact: SearchEngine,
+    exact: ExactEngine,
     allowed: npt.ArrayLike | None = None,
     strategy: str = "auto",
 ) -> tuple[Found, Plan]:
@@ -190,8 +195,8 @@ def filtered_search(
         How many rows to find for each, at least 1.
     engine : SearchEngine
         The engine of the index.
-    exact : SearchEngine
-        An exact engine over the same rows, that filters.
+    exact : ExactEngine
+        An exact engine over the same rows.
     allowed : array_like of int64, optional
         Ids of the rows that satisfy the filter; None without a filter.
     strategy : {"auto", "engine", "ids", "exact"}

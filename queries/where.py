@@ -68,7 +68,7 @@ class Predicate:
         Parameters
         ----------
         columns : mapping of str to Column
-            At least the columns used, and at least one; all have n values.
+            At least the columns used, and at least one; each of n values.
 
         Returns
         -------
@@ -81,22 +81,25 @@ class Predicate:
         UnknownNameError
             If a column used is missing.
         ArgumentError
-            If a column is not of the type it was compiled for, or the columns differ in length.
+            If a column is not of the type it was compiled for, or the columns used differ in length.
         """
-        for name in self.columns:
+        # The mapping may open its columns one by one: only those used are touched, and once.
+        used: dict[str, Column] = {}
+        for name in self.columns or list(columns)[:1]:
             if name not in columns:
                 raise UnknownNameError.of("column", name, columns)
-            if columns[name].kind != self._schema[name]:
-                raise ArgumentError(f"column {name} must be {self._schema[name]}", got=columns[name].kind)
-        lengths = {len(column) for column in columns.values()}
+            used[name] = columns[name]
+            if name in self.columns and used[name].kind != self._schema[name]:
+                raise ArgumentError(f"column {name} must be {self._schema[name]}", got=used[name].kind)
+        lengths = {len(column) for column in used.values()}
         if len(lengths) != 1:
-            raise ArgumentError("expected columns of one length", got=sorted(lengths))
+            raise ArgumentError("expected one or more columns of one length", got=sorted(lengths))
         selected = np.empty(lengths.pop(), dtype=np.bool_)
         tables: dict[int, npt.NDArray[np.int64]] = {}
         with np.errstate(all="ignore"):
             for start in range(0, selected.size, BLOCK):
                 rows = slice(start, start + BLOCK)
-                selected[rows] = Block(columns, rows, tables).holds(self._tree, True)
+                selected[rows] = Block(used, rows, tables).holds(self._tree, True)
         return selected
 
 

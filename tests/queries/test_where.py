@@ -209,9 +209,22 @@ def test_mask_refuses_columns_that_do_not_fit() -> None:
     with pytest.raises(ArgumentError, match="column d must be DOUBLE"):
         predicate.mask({"d": COLUMNS["i"]})
     with pytest.raises(ArgumentError, match="one length"):
-        predicate.mask({"d": COLUMNS["d"], "x": Column.double([1.0])})
+        compile_where("d > rank", SCHEMA).mask({"d": COLUMNS["d"], "rank": Column.double([1.0])})
     with pytest.raises(ArgumentError, match="one length"):
         compile_where("TRUE", {}).mask({})
+
+
+def test_only_the_columns_used_are_opened() -> None:
+    opened: list[str] = []
+
+    class Folder(dict[str, Column]):
+        def __getitem__(self, name: str) -> Column:
+            opened.append(name)
+            return super().__getitem__(name)
+
+    assert compile_where("d > 0 AND rank < 9", SCHEMA).mask(Folder(COLUMNS)).tolist() == [True] + [False] * 3
+    assert sorted(opened) == ["d", "rank"]
+    assert compile_where("TRUE", SCHEMA).mask(Folder(COLUMNS)).all()
 
 
 def test_a_pattern_of_many_percent_signs_takes_no_longer() -> None:

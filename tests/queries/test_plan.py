@@ -1,0 +1,194 @@
+"""The planner: the way it takes, what it finds whatever the engine does, and its account."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archindex.core.errors import ArgumentError, UnknownNameError
+from archindex.queries import Found, filtered_search, plan
+
+VECTORS = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+QUERIES = VECTORS[:5] + np.float32(0.01)
+
+
+@dataclass
+class Can:
+    filtered: bool = True
+    exact: bool = False
+
+
+@dataclass
+class Engine:
+    """Exact over its rows; as an approximate engine it finds at most `reach` rows for every other query."""
+
+    capabilities: Can = field(default_factory=Can)
+    reach: int | None = None
+    rows: int = len(VECTORS)
+    asked: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def search(
+        self, queries: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.int64] | None = None
+    ) -> Found:
+        self.asked.append(len(queries))
+        among = np.arange(len(VECTORS)) if allowed is None else allowed
+        ids = np.full((len(queries), k), -1, dtype=np.int64)
+        distances = np.full((len(queries), k), np.inf, dtype=np.float32)
+        counts = np.zeros(len(queries), dtype=np.int64)
+        for row, query in enumerate(queries):
+            found = np.linalg.norm(VECTORS[among] - query, axis=1).astype(np.float32)
+            n = min(k, among.size, among.size if self.reach is None or row % 2 else self.reach)
+            nearest = np.argsort(found, kind="stable")[:n]
+            ids[row, :n], distances[row, :n], counts[row] = among[nearest], found[nearest], n
+        return Found(ids, distances, counts, len(queries) * among.size)
+
+
+def exact() -> Engine:
+    return Engine(Can(exact=True))
+
+
+def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] | None) -> None:
+    truth = exact().search(QUERIES, k, allowed)
+    assert np.array_equal(found.ids, truth.ids)
+    assert np.array_equal(found.distances, truth.distances)
+    assert np.array_equal(found.counts, truth.counts)
+
+
+@pytest.fixture
+def few_is_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "FEW_ROWS", 10)
+
+
+@pytest.mark.parametrize(
+    ("can", "allowed", "strategy", "reason"),
+    [
+        (Can(), None, "engine", "there is no filter"),
+        (Can(), 10, "ids", "at most 10 rows are allowed"),
+        (Can(), 11, "engine", "more than 10 rows are allowed"),
+        (Can(filtered=False), 150, "ids", "cannot filter"),
+        (Can(filtered=False), None, "engine", "there is no filter"),
+        (Can(exact=True), None, "exact", "is exact"),
+        (Can(exact=True), 150, "ids", "is exact"),
+        (Can(), 0, "ids", "no row satisfies"),
+    ],
+)
+def test_auto_takes_the_way_that_fits(
+    few_is_ten: None, can: Can, allowed: int | None, strategy: str, reason: str
+) -> None:
+    engine, sure = Engine(can), exact()
+    ids = None if allowed is None else np.arange(allowed)
+    found, taken = filtered_search(QUERIES, 3, engine=engine, exact=sure, allowed=ids)
+    assert taken.strategy == strategy
+    assert reason in taken.reason
+    assert bool(engine.asked) == (strategy == "engine")
+    assert bool(sure.asked) == (strategy != "engine" and allowed != 0)
+    assert_true_neighbours(found, 3, ids)
+
+
+def test_the_share_of_rows_counts_as_few_in_a_large_index(few_is_ten: None) -> None:
+    ids = np.arange(50)
+    for rows, strategy in [(200, "engine"), (10_000, "ids")]:
+        _, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=Engine(rows=rows), allowed=ids)
+        assert taken.strategy == strategy
+
+
+@pytest.mark.parametrize("asked", ["engine", "ids", "exact"])
+@pytest.mark.parametrize("allowed", [None, 40])
+def test_a_way_can_be_forced(asked: str, allowed: int | None) -> None:
+    ids = None if allowed is None else np.arange(allowed)
+    found, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=exact(), allowed=ids, strategy=asked)
+    proved = "exact" if ids is None else "ids"
+    assert taken.strategy == ("engine" if asked == "engine" else proved)
+    assert taken.reason == "it was asked for"
+    assert taken.proved == (asked != "engine")
+    assert_true_neighbours(found, 3, ids)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    k=st.integers(1, 250),
+    reach=st.integers(0, 20),
+    allowed=st.none() | st.lists(st.integers(0, len(VECTORS) - 1), max_size=60),
+)
+def test_k_rows_come_back_whenever_k_exist(k: int, reach: int, allowed: list[int] | None) -> None:
+    engine = Engine(reach=reach)
+    found, taken = filtered_search(
+        QUERIES, k, engine=engine, exact=exact(), allowed=allowed, strategy="engine"
+    )
+    ids = None if allowed is None else np.unique(np.array(allowed, dtype=np.int64))
+    assert_true_neighbours(found, k, ids)
+    exist = min(k, len(VECTORS) if ids is None else ids.size)
+    assert (found.counts == exist).all()
+    assert taken.fell_back == (3 if reach < exist else 0)
+
+
+def test_only_short_rows_are_searched_again_and_the_plan_says_so() -> None:
+    engine, sure = Engine(reach=2), exact()
+    found, taken = filtered_search(QUERIES, 4, engine=engine, exact=sure)
+    assert (engine.asked, sure.asked) == ([5], [3])
+    assert taken.fell_back == 3
+    assert list(taken.seconds) == ["engine", "fallback"]
+    assert taken.distance_computations == found.distance_computations == 8 * len(VECTORS)
+    assert "3 queries came back short" in taken.explain()
+
+
+def test_the_answer_of_the_engine_is_not_written_over() -> None:
+    engine = Engine(reach=1)
+    kept = engine.search(QUERIES, 4)
+    engine.search = lambda *_: kept  # type: ignore[method-assign]
+    filtered_search(QUERIES, 4, engine=engine, exact=exact())
+    assert kept.counts.tolist() == [1, 4, 1, 4, 1]
+    assert kept.ids[0, 1] == -1
+
+
+def test_the_plan_tells_and_can_be_stored() -> None:
+    _, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=exact(), allowed=np.arange(50))
+    taken = taken.preceded_by("where", 0.0015)
+    stored = json.loads(json.dumps(taken.to_dict()))
+    assert stored["strategy"] == "ids"
+    assert (stored["rows"], stored["allowed"], stored["selectivity"]) == (200, 50, 0.25)
+    assert (stored["queries"], stored["k"], stored["fell_back"], stored["proved"]) == (5, 3, 0, True)
+    assert stored["distance_computations"] == 250
+    assert list(stored["seconds"]) == ["where", "ids"]
+    text = taken.explain()
+    for piece in (
+        "ids (proved)",
+        "200, 50 allowed (25.00%)",
+        "250 distances for 5 queries, k=3",
+        "where 1.50 ms",
+    ):
+        assert piece in text
+
+
+def test_one_query_vector_and_no_allowed_row() -> None:
+    found, taken = filtered_search(QUERIES[0], 2, engine=Engine(), exact=exact(), allowed=[])
+    assert found.ids.tolist() == [[-1, -1]]
+    assert np.isposinf(found.distances).all()
+    assert found.counts.tolist() == [0]
+    assert taken.distance_computations == 0
+
+
+def test_refuses_bad_arguments() -> None:
+    def search(k: int = 3, queries: npt.ArrayLike = QUERIES, can: Can | None = None, **more: object) -> None:
+        filtered_search(queries, k, engine=Engine(can or Can()), exact=exact(), **more)  # type: ignore[arg-type]
+
+    for k in (0, -1, 1.5):
+        with pytest.raises(ArgumentError, match="k must be"):
+            search(k=k)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="queries must hold finite"):
+        search(queries=[[0.0, np.nan, 0.0, 0.0]])
+    with pytest.raises(ArgumentError, match="allowed must not be negative"):
+        search(allowed=[-1])
+    with pytest.raises(UnknownNameError, match="did you mean 'engine'"):
+        search(strategy="engin")
+    with pytest.raises(ArgumentError, match="an engine that filters"):
+        search(can=Can(filtered=False), allowed=[1], strategy="engine")
