@@ -1,1 +1,38 @@
-"""archindex: a search engine for neural architectures."""
+"""archindex: a search engine for neural architectures.
+
+>>> import archindex as ax
+>>> ax.space("nasbench201").size
+15625
+
+Importing this package loads no engine, no database and no deep learning framework.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archindex.api import Index, build
+    from archindex.api import open_index as open
+    from archindex.spaces.registry import space
+
+__version__ = version("archindex")
+
+__all__ = ["Index", "__version__", "build", "open", "space"]
+
+_EXPORTS = {
+    "Index": ("archindex.api", "Index"),
+    "build": ("archindex.api", "build"),
+    "open": ("archindex.api", "open_index"),
+    "space": ("archindex.spaces.registry", "space"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'archindex' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _EXPORTS[name]
+    return getattr(import_module(module), attribute)

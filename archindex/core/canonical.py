@@ -28,6 +28,9 @@ from archindex.core.ops import OP_ID
 ARCH_ID_LENGTH = 24
 """Hexadecimal digits of an arch_id (96 bits)."""
 
+_CHUNK = 8192
+"""Graphs hashed at a time: their colours stay in the processor's cache, and the memory needed is bounded."""
+
 _U64 = np.uint64
 _Colours = npt.NDArray[np.uint64]
 
@@ -48,16 +51,20 @@ def arch_ids(batch: GraphBatch, scope: str = "") -> npt.NDArray[np.str_]:
     ndarray of str, shape (len(batch),)
         `ARCH_ID_LENGTH` hexadecimal digits each.
     """
-    reduced = reduce_batch(batch)
-    colours = wl_colours(reduced, rounds=None)
-    sizes = np.diff(reduced.node_ptr).astype(_U64)
-    digest = np.empty((len(batch), 2), dtype=_U64)
     salt = _name_hashes((scope,))
-    for lane in range(2):
-        total = np.zeros(len(batch), dtype=_U64)
-        np.add.at(total, reduced.node_graph, _mix(colours[lane] + _U64(0x632BE59BD9B4E019)))
-        digest[:, lane] = _mix(_mix(total + salt[lane, 0]) + sizes)
-    return np.array([row.tobytes().hex()[:ARCH_ID_LENGTH] for row in digest.astype(">u8")], dtype=np.str_)
+    ids = np.empty(len(batch), dtype=f"U{ARCH_ID_LENGTH}")
+    for start in range(0, len(batch), _CHUNK):
+        stop = min(start + _CHUNK, len(batch))
+        reduced = reduce_batch(batch.take(start, stop))
+        colours = wl_colours(reduced, rounds=None)
+        sizes = np.diff(reduced.node_ptr).astype(_U64)
+        digest = np.empty((stop - start, 2), dtype=_U64)
+        for lane in range(2):
+            total = np.zeros(stop - start, dtype=_U64)
+            np.add.at(total, reduced.node_graph, _mix(colours[lane] + _U64(0x632BE59BD9B4E019)))
+            digest[:, lane] = _mix(_mix(total + salt[lane, 0]) + sizes)
+        ids[start:stop] = [row.tobytes().hex()[:ARCH_ID_LENGTH] for row in digest.astype(">u8")]
+    return ids
 
 
 def arch_id(graph: ArchGraph, scope: str = "") -> str:
@@ -135,6 +142,23 @@ def reduce_batch(batch: GraphBatch) -> GraphBatch:
         np.concatenate([[0], np.cumsum(edges_per_graph)]),
         batch.extra_ops,
     )
+
+
+def graph_sizes(batch: GraphBatch) -> dict[str, npt.NDArray[np.int64]]:
+    """Return whole numbers that describe the functional DAG of every graph.
+
+    Returns
+    -------
+    dict from str to ndarray of int64, shape (len(batch),)
+        ``n_ops``: live ops, input and output not counted. ``depth``: ops on the longest path from input
+        to output; 0 where nothing connects them.
+    """
+    reduced = reduce_batch(batch)
+    graph_of = reduced.node_graph
+    ends = (reduced.op == OP_ID["input"]) | (reduced.op == OP_ID["output"])
+    depth = np.zeros(len(batch), dtype=np.int64)
+    np.maximum.at(depth, graph_of, _depths(reduced) - 1)
+    return {"n_ops": np.bincount(graph_of[~ends], minlength=len(batch)), "depth": depth}
 
 
 def wl_colours(

@@ -15,6 +15,9 @@ from archindex.core.errors import ArgumentError, UnknownNameError
 Direction = Literal["maximize", "minimize"]
 Provenance = Literal["measured", "summed", "computed", "predicted"]
 
+SPLITS: Final = ("train", "valid", "test")
+"""Parts of a data set that a measurement can be of."""
+
 COLUMN_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]*")
 """What the name of an attribute column looks like."""
 
@@ -142,6 +145,36 @@ class MeasurementSpec:
         if self.provenance == "predicted":
             parts.append("predicted")
         return "_".join(p for p in parts if p)
+
+
+def spec_of_column(column: str, *, source: str = "") -> MeasurementSpec:
+    """Return the spec that an attribute column's name stands for.
+
+    Parameters
+    ----------
+    column : str
+        ``{context}[_{split}]_{metric}[_{unit}]``, e.g. ``"cifar10_valid_acc"``, ``"pi5_energy_mj"``.
+    source : str
+        Where the values come from.
+
+    Raises
+    ------
+    ArgumentError
+        If the name does not end in a known metric with its unit, or has no context.
+    """
+    for known in sorted(METRICS.values(), key=lambda m: -len(m.name)):
+        ending = "_" + "_".join(p for p in (known.name, known.unit) if p)
+        if column.endswith(ending) and COLUMN_PATTERN.fullmatch(column):
+            context, _, split = column[: -len(ending)].rpartition("_")
+            if split not in SPLITS or not context:
+                context, split = column[: -len(ending)], ""
+            return MeasurementSpec(known.name, context, split, source=source)
+    endings = ", ".join("_".join(p for p in (m.name, m.unit) if p) for m in METRICS.values())
+    raise ArgumentError(
+        "expected a column {context}[_{split}]_{metric}[_{unit}] such as cifar10_valid_acc or pi5_energy_mj",
+        got=column,
+        fix=f"it ends in one of {endings}",
+    )
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ class Costs:
     Attributes
     ----------
     params, flops : ndarray of int64, shape (n,)
-        Parameters, and multiply-adds of one inference.
+        Parameters, and multiply-adds of one inference, counted as the space states.
     """
 
     params: npt.NDArray[np.int64]
@@ -227,6 +227,13 @@ class Costed(Protocol):
 @runtime_checkable
 class Buildable(Protocol):
     """A space whose architectures become runnable torch modules."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that the networks are defined for, e.g. ``("cifar10",)``."""
+
+    def input_shape(self, dataset: str) -> tuple[int, ...]:
+        """Return the shape of one input of the networks for `dataset`, without the batch."""
 
     def build_module(self, architecture: Architecture, dataset: str) -> Any:
         """Return the network for `dataset` as a fresh ``torch.nn.Module``."""

@@ -119,12 +119,12 @@ class NASBench201(SearchSpace[Genotype]):
         return f"|{o[0]}~0|+|{o[1]}~0|{o[2]}~1|+|{o[3]}~0|{o[4]}~1|{o[5]}~2|"
 
     def _graph(self, genotype: Genotype) -> ArchGraph:
-        ops, attrs = ["input"], [{}]
-        for i in genotype:
-            op, kernel = _GRAPH_OPS[i]
-            ops.append(op)
-            attrs.append({} if kernel is None else {"kernel": float(kernel)})
-        return ArchGraph((*ops, "output"), _NODE_EDGES, (*attrs, {}))
+        chosen = [_GRAPH_OPS[i] for i in genotype]
+        return ArchGraph(
+            ops=("input", *(op for op, _ in chosen), "output"),
+            edges=_NODE_EDGES,
+            attrs=({}, *({} if kernel is None else {"kernel": float(kernel)} for _, kernel in chosen), {}),
+        )
 
     def _genotype(self, graph: ArchGraph) -> Genotype:
         as_written = self._match_template(graph)
@@ -206,8 +206,13 @@ class NASBench201(SearchSpace[Genotype]):
         fixed_params, fixed_flops = _skeleton_costs(classes, side)
         return Costs(params + fixed_params, flops + fixed_flops)
 
+    def input_shape(self, dataset: str = "cifar10") -> tuple[int, int, int]:
+        """Return channels, height and width of the images of `dataset`."""
+        _, side = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]
+        return (3, side, side)
+
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
-        """Return the network of `architecture` for `dataset`; input (batch, 3, side, side)."""
+        """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.nasbench201_module import Network
 
         classes, _ = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]

@@ -1,0 +1,490 @@
+"""The facade that users hold: open or build an index, query it, add to it, walk in it, decode from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.batch import GraphBatch
+from archindex.core.canonical import graph_sizes
+from archindex.core.checks import check_choice, check_int, check_vectors
+from archindex.core.errors import ArchitectureError, ArgumentError, UnknownNameError
+from archindex.core.metrics import MeasurementSpec, Series, spec_of_column
+from archindex.core.progress import Progress, silent
+from archindex.hits import Hits, Record
+from archindex.queries.columns import Schema
+from archindex.spaces.base import Architecture
+from archindex.spaces.registry import SPACES, parse_address, space
+from archindex.store.rows import RowInfo, Rows
+from archindex.store.snapshot import Snapshot
+from archindex.store.version import VersionInfo
+from archindex.store.writer import add_rows, fold, remove_rows, writing
+
+if TYPE_CHECKING:
+    from archindex.search.decode import Decoded
+    from archindex.search.walk import Walk
+
+Query = str | int | Architecture | npt.NDArray[Any] | Sequence[Any]
+"""What stands for a point to search from: a native string, ``space:native``, an arch_id or its beginning, a row
+id, an `Architecture`, or a vector; a list of those (not of numbers) is a batch."""
+
+
+class Index:
+    """An index folder, opened.
+
+    It shows the index as it was when it was opened or last changed through this object; `refresh` shows
+    what other processes have written since.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the index.
+
+    Raises
+    ------
+    IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
+        If the folder cannot be opened.
+
+    Examples
+    --------
+    >>> import archindex as ax
+    >>> index = ax.open("nb201.index")  # doctest: +SKIP
+    >>> hits = index.query(arch, k=10, where="cifar10_latency_ms < 14")  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._snapshot = Snapshot(self.path)
+
+    def __len__(self) -> int:
+        return len(self._snapshot)
+
+    def __repr__(self) -> str:
+        return f"<archindex.Index {self.path}: {len(self)} architectures, {self.info.encoder}, {self.info.engine}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def info(self) -> VersionInfo:
+        """What made the published version, and what it holds."""
+        return self._snapshot.info
+
+    @property
+    def schema(self) -> Schema:
+        """Name and type of every attribute column that `where` can use."""
+        return self._snapshot.schema
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The view of the store that this object shows."""
+        return self._snapshot
+
+    @cached_property
+    def spaces(self) -> tuple[str, ...]:
+        """Names of the search spaces in the index."""
+        return self._snapshot.columns["space"].categories
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._snapshot.close()
+
+    def refresh(self) -> None:
+        """Show what has been written since."""
+        old, self._snapshot = self._snapshot, Snapshot(self.path)
+        old.close()
+        self.__dict__.pop("spaces", None)
+
+    def architecture(self, address: str | int | Architecture) -> Architecture:
+        """Return the architecture that a native string, ``space:native``, an arch_id or a row id names.
+
+        It need not be in the index, unless it is named by arch_id or row id. Of several rows with the same
+        arch_id the first is returned.
+
+        Raises
+        ------
+        ArchitectureError
+            If a string is malformed.
+        UnknownNameError
+            If an arch_id or a row id is not in the index, or the beginning of an arch_id fits several.
+        """
+        if isinstance(address, Architecture):
+            return address
+        if isinstance(address, (int, np.integer)):
+            return self._of(self._row(int(address)))
+        known = self._rows(address)
+        if known:
+            return self._of(known[0])
+        return self._parse(address)
+
+    def get(self, address: str | int | Architecture) -> Record:
+        """Return everything that the index holds of one architecture.
+
+        Raises
+        ------
+        UnknownNameError
+            If it is not in the index.
+        ArchitectureError
+            If a string is malformed.
+        """
+        row = self._known_row(address)
+        if row is None:
+            raise UnknownNameError("expected an architecture of the index", got=str(address), fix="add it first")
+        place = self._snapshot.positions(np.array([row.row_id]))
+        return Record(
+            row_id=row.row_id,
+            architecture=self._of(row),
+            attributes={name: self._snapshot.columns[name].take(place).to_list()[0] for name in self.schema},
+            measurements=tuple(self._snapshot.measurements(row.row_id)),
+            vector=np.array(self._snapshot.vectors[place[0]]),
+        )
+
+    def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float32]:
+        """Return the embeddings of architectures, in the index or not; float32, shape (n, dim)."""
+        return self._snapshot.encoder.encode(_graphs(architectures))
+
+    def query(
+        self,
+        like: Query,
+        k: int = 10,
+        where: str | None = None,
+        *,
+        select: Sequence[str] | None = None,
+        strategy: str = "auto",
+    ) -> Any:
+        """Return the architectures nearest to one or many.
+
+        Parameters
+        ----------
+        like : str, int, Architecture, ndarray or a sequence of them
+            Native string, ``space:native``, arch_id (6 digits of it are enough), row id, architecture, or
+            vector of shape (dim,). A list, or an array of shape (m, dim), is a batch. What is in the index
+            needs no encoder.
+        k : int
+            How many; fewer come back only where fewer rows satisfy `where`.
+        where : str, optional
+            Boolean SQL expression over the attribute columns, e.g. ``"cifar10_latency_ms < 14"``.
+        select : sequence of str, optional
+            Attribute columns of the hits to read; None: all.
+        strategy : str
+            Plan to force; ``"auto"`` chooses.
+
+        Returns
+        -------
+        Hits, or list of Hits for a batch
+
+        Raises
+        ------
+        InputError
+            If an argument cannot be used; the message says what was expected.
+        """
+        check_int("k", k, low=1)
+        for name in select or ():
+            check_choice("column", name, self.schema)
+        vectors, batched = self._query_vectors(like)
+        found, plan = self._snapshot.search(vectors, k, where, strategy)
+        names = list(self.schema) if select is None else list(select)
+        hits = [
+            self._hits(found.ids[i, :count], found.distances[i, :count], names, plan)
+            for i, count in enumerate(found.counts)
+        ]
+        return hits if batched else hits[0]
+
+    def add(
+        self,
+        architectures: Sequence[Architecture | str],
+        measurements: Mapping[str | MeasurementSpec, npt.ArrayLike] | None = None,
+        *,
+        source: str = "user",
+    ) -> npt.NDArray[np.int64]:
+        """Add architectures with measurements; on return they are safe on disk.
+
+        Of an architecture that is there already only the measurements are added.
+
+        Parameters
+        ----------
+        architectures : sequence of Architecture or str
+            What to add.
+        measurements : mapping, optional
+            Values of shape (n,) by attribute column (``"cifar10_valid_acc"``; its name says metric and
+            unit) or by full spec; NaN where missing.
+        source : str
+            Where values given by column come from.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Row ids.
+
+        Raises
+        ------
+        InputError
+            If an argument cannot be used; nothing was added.
+        IndexLockedError, StorageError
+            If the index cannot be written to; nothing was added.
+        """
+        parsed = [a if isinstance(a, Architecture) else self._parse(a) for a in architectures]
+        series = []
+        for key, values in (measurements or {}).items():
+            spec = key if isinstance(key, MeasurementSpec) else spec_of_column(key, source=source)
+            try:
+                series.append(Series(spec, np.asarray(values, dtype=np.float64)))
+            except (TypeError, ValueError):
+                raise ArgumentError(f"expected numbers for {spec.column}", got=values) from None
+        if not parsed:
+            return np.empty(0, dtype=np.int64)
+        graphs = _graphs(parsed)
+        rows = Rows(
+            spaces=[a.space.name for a in parsed],
+            natives=[a.native for a in parsed],
+            arch_ids=[a.arch_id for a in parsed],
+            vectors=self._snapshot.encoder.encode(graphs),
+            sizes=graph_sizes(graphs),
+            series=tuple(series),
+        )
+        ids = add_rows(self.path, rows)
+        self.refresh()
+        return ids
+
+    def remove(self, addresses: Iterable[str | int | Architecture]) -> int:
+        """Remove architectures; on return their removal is safe on disk. Return how many were there.
+
+        Raises
+        ------
+        IndexLockedError, StorageError
+            If the index cannot be written to; nothing was removed.
+        """
+        rows = [self._known_row(address) for address in addresses]
+        ids = np.array([row.row_id for row in rows if row is not None], dtype=np.int64)
+        removed = remove_rows(self.path, ids) if len(ids) else 0
+        self.refresh()
+        return removed
+
+    def publish(self) -> VersionInfo:
+        """Fold what was added and removed since the last version into a new one; happens by itself in time."""
+        with writing(self.path):
+            info = fold(self.path)
+        self.refresh()
+        return info
+
+    def decode(self, vectors: npt.ArrayLike) -> list[Decoded]:
+        """Return the valid architecture nearest to each vector that the index or its spaces can give.
+
+        Parameters
+        ----------
+        vectors : array_like of float32, shape (n, dim) or (dim,)
+            Points of the embedding space.
+
+        Raises
+        ------
+        ArgumentError
+            If the shape does not fit or an entry is not finite.
+        """
+        from archindex.search.decode import decode
+
+        return decode(self._snapshot, check_vectors("vectors", vectors, dim=self.info.dim))
+
+    def interpolate(
+        self, a: str | int | Architecture, b: str | int | Architecture, steps: int = 5
+    ) -> list[Decoded]:
+        """Decode `steps` points evenly spaced from `a` to `b`, both included.
+
+        Raises
+        ------
+        InputError
+            If `steps` is less than 2, or an architecture cannot be found.
+        """
+        check_int("steps", steps, low=2)
+        ends = np.concatenate([self._query_vectors(a)[0], self._query_vectors(b)[0]])
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode(ends[0] * (1 - share) + ends[1] * share)
+
+    def walk(
+        self,
+        objective: str,
+        where: str | None = None,
+        seed: int = 0,
+        *,
+        maximize: bool | None = None,
+    ) -> Walk:
+        """Start a search around the best of what it is told; see `archindex.search.walk.Walk`.
+
+        Parameters
+        ----------
+        objective : str
+            Attribute column, or any name; whoever calls `tell` is the oracle.
+        where : str, optional
+            Constraint that every asked architecture satisfies.
+        seed : int
+            The same seed gives the same walk.
+        maximize : bool, optional
+            Which way is better; None: as the metric of the column says.
+        """
+        from archindex.search.pool import Pool
+        from archindex.search.walk import Walk
+
+        return Walk(Pool(self._snapshot, where), objective, seed=seed, maximize=maximize)
+
+    def _hits(
+        self, ids: npt.NDArray[np.int64], distances: npt.NDArray[np.float32], names: list[str], plan: Any
+    ) -> Hits:
+        place = self._snapshot.positions(ids)
+        return Hits(
+            ids=ids,
+            distances=distances,
+            architectures=tuple(self._of(row) for row in self._snapshot.describe(ids)),
+            arch_ids=tuple(row.arch_id for row in self._snapshot.describe(ids)),
+            attributes={name: self._snapshot.columns[name].take(place).to_list() for name in names},
+            plan=plan,
+        )
+
+    def _query_vectors(self, like: Query) -> tuple[npt.NDArray[np.float32], bool]:
+        if isinstance(like, np.ndarray) and like.dtype.kind in "fiu":
+            return check_vectors("the query", like, dim=self.info.dim), like.ndim > 1
+        if isinstance(like, (str, int, np.integer, Architecture)):
+            return self._vectors_of([like]), False
+        items = list(like)
+        if items and all(isinstance(x, (float, np.floating)) for x in items):
+            return check_vectors("the query", np.asarray(items), dim=self.info.dim), False
+        if any(isinstance(x, np.ndarray) for x in items):
+            return check_vectors("the query", np.stack(items), dim=self.info.dim), True
+        return self._vectors_of(items), True
+
+    def _vectors_of(self, addresses: Sequence[str | int | Architecture]) -> npt.NDArray[np.float32]:
+        """Look vectors up in the index where it has them; encode the others."""
+        vectors = np.empty((len(addresses), self.info.dim), dtype=np.float32)
+        strangers: list[int] = []
+        for i, address in enumerate(addresses):
+            row = self._known_row(address)
+            if row is None:
+                strangers.append(i)
+            else:
+                vectors[i] = self._snapshot.vectors[self._snapshot.positions(np.array([row.row_id]))[0]]
+        if strangers:
+            vectors[strangers] = self.encode([self.architecture(addresses[i]) for i in strangers])
+        return vectors
+
+    def _known_row(self, address: str | int | Architecture) -> RowInfo | None:
+        if isinstance(address, (int, np.integer)):
+            return self._row(int(address))
+        if isinstance(address, Architecture):
+            found = self._snapshot.find(address.native, address.space.name)
+        else:
+            found = self._rows(address) or self._rows(str(self._parse(address)))
+        return found[0] if found else None
+
+    def _rows(self, address: str) -> list[RowInfo]:
+        """Return the rows that a string names, without parsing it."""
+        name, colon, native = address.strip().partition(":")
+        if colon and name in SPACES:
+            return self._snapshot.find(native.strip(), name)
+        found = self._snapshot.find(address.strip())
+        if len({row.arch_id for row in found}) > 1:
+            raise UnknownNameError(
+                "expected an address that fits one architecture",
+                got=f"{address}, which fits {len(found)} rows",
+                fix="give more digits of the arch_id, or space:native",
+            )
+        return found
+
+    def _row(self, row_id: int) -> RowInfo:
+        self._snapshot.positions(np.array([row_id]))
+        return self._snapshot.describe(np.array([row_id]))[0]
+
+    def _parse(self, text: str) -> Architecture:
+        name, colon, _ = text.partition(":")
+        if colon and name.strip() in SPACES:
+            return parse_address(text)
+        if len(self.spaces) == 1:
+            return space(self.spaces[0]).parse(text)
+        for candidate in self.spaces:
+            if space(candidate).validate(text):
+                return space(candidate).parse(text)
+        raise ArchitectureError(
+            f"expected an architecture of {', '.join(self.spaces) or 'a search space'}",
+            got=text,
+            fix="write it as space:native",
+        )
+
+    def _of(self, row: RowInfo) -> Architecture:
+        return Architecture(space(row.space), row.native)
+
+
+def open_index(path: str | Path) -> Index:
+    """Open the index at `path`; ``archindex.open`` is this function. See `Index`."""
+    return Index(path)
+
+
+def build(
+    path: str | Path,
+    data: str | Sequence[Any] = "nasbench201",
+    *,
+    encoder: str = "structural",
+    engine: str = "auto",
+    metric: str = "l2",
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Index:
+    """Build an index and open it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the index; made if it is not there.
+    data : str, Table, or a sequence of them
+        Data sets by name, or tables.
+    encoder : str
+        ``"structural"`` (training-free) or ``"gin"`` (learned).
+    engine : str
+        ``"exact"``, ``"hnsw"``, ``"ivf"`` or ``"auto"``.
+    metric : {"l2", "cosine"}
+        Distance of the index.
+    seed : int
+        Seed of the training and of the engine.
+    overwrite : bool
+        Whether an index at `path` may be replaced.
+    progress : Progress
+        Told how far it is.
+
+    Raises
+    ------
+    InputError, DataUnavailableError, StorageError, IndexLockedError
+        As `archindex.jobs.build.build_index`.
+    """
+    from archindex.datasets import load
+    from archindex.jobs.build import build_index
+
+    items = [data] if isinstance(data, str) or not isinstance(data, Sequence) else list(data)
+    tables = [load(item) if isinstance(item, str) else item for item in items]
+    build_index(
+        Path(path),
+        tables,
+        encoder=encoder,
+        engine=engine,
+        metric=metric,
+        seed=seed,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return Index(path)
+
+
+def _graphs(architectures: Sequence[Architecture]) -> GraphBatch:
+    """Pack the graphs of architectures of any spaces, in their order."""
+    if not architectures:
+        return GraphBatch.from_graphs([])
+    if len({a.space for a in architectures}) == 1:
+        return architectures[0].space.graphs([a.native for a in architectures])
+    return GraphBatch.from_graphs(a.graph for a in architectures)

@@ -1,0 +1,121 @@
+"""What a query answers: `Hits`, and `Record`, all that the index holds of one architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.metrics import Measurement
+from archindex.queries import Plan
+from archindex.queries.columns import Value
+from archindex.spaces.base import Architecture
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One architecture that a query found.
+
+    Attributes
+    ----------
+    row_id : int
+        Its stable id in the index.
+    distance : float
+        Distance to the query, in the index's metric.
+    architecture : Architecture
+        The architecture.
+    arch_id : str
+        Content hash of its functional DAG.
+    attributes : mapping of str to value
+        Attribute columns; None where missing.
+    """
+
+    row_id: int
+    distance: float
+    architecture: Architecture
+    arch_id: str
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """The architectures that a query found, nearest first; equal distances in order of row id.
+
+    Attributes
+    ----------
+    ids : ndarray of int64, shape (n,)
+        Row ids.
+    distances : ndarray of float32, shape (n,)
+        Distances to the query, in the index's metric.
+    architectures : tuple of Architecture
+        What was found.
+    arch_ids : tuple of str
+        Their content hashes.
+    attributes : mapping of str to list
+        Attribute columns; None where missing.
+    plan : Plan
+        How the search ran; ``plan.explain()`` tells it to people.
+    """
+
+    ids: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
+    architectures: tuple[Architecture, ...]
+    arch_ids: tuple[str, ...]
+    attributes: Mapping[str, list[Value]]
+    plan: Plan
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, i: int) -> Hit:
+        return Hit(
+            row_id=int(self.ids[i]),
+            distance=float(self.distances[i]),
+            architecture=self.architectures[i],
+            arch_id=self.arch_ids[i],
+            attributes={name: values[i] for name, values in self.attributes.items()},
+        )
+
+    def __iter__(self) -> Iterator[Hit]:
+        return (self[i] for i in range(len(self)))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary a hit, as the command line prints it."""
+        return [
+            {
+                "row_id": hit.row_id,
+                "distance": hit.distance,
+                "arch_id": hit.arch_id,
+                "architecture": str(hit.architecture),
+                **hit.attributes,
+            }
+            for hit in self
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """All that an index holds of one architecture.
+
+    Attributes
+    ----------
+    row_id : int
+        Its stable id.
+    architecture : Architecture
+        The architecture.
+    attributes : mapping of str to value
+        Attribute columns; None where missing.
+    measurements : tuple of Measurement
+        Every measurement, training seeds apart.
+    vector : ndarray of float32, shape (dim,)
+        Its embedding.
+    """
+
+    row_id: int
+    architecture: Architecture
+    attributes: Mapping[str, Value]
+    measurements: tuple[Measurement, ...]
+    vector: npt.NDArray[np.float32]

@@ -1,0 +1,220 @@
+"""The offline build job: data sets -> graphs -> encoder -> vectors -> engine -> published index.
+
+What is finished is kept in ``PATH/building`` until the index is published: a build that was stopped goes on
+from there when it is run again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.batch import GraphBatch
+from archindex.core.canonical import graph_sizes
+from archindex.core.checks import check_choice, check_int
+from archindex.core.errors import ArchindexError, ArgumentError
+from archindex.core.metrics import MeasurementSpec, Series
+from archindex.core.progress import Progress, silent
+from archindex.datasets import Table
+from archindex.encoders import Encoder, load_encoder, make_encoder
+from archindex.indexes import ENGINES, choose_engine, make_index
+from archindex.indexes.base import METRICS, Metric
+from archindex.spaces.registry import space
+from archindex.store.files import disk_errors, remove_tree, sync_tree, write_atomic, write_json
+from archindex.store.rows import Rows
+from archindex.store.version import VersionInfo
+from archindex.store.writer import check_target, create_version, writing
+
+CHUNK: Final = 8192
+"""Graphs that are encoded between two marks of progress."""
+
+
+def build_index(
+    path: Path,
+    tables: Sequence[Table],
+    *,
+    encoder: str = "structural",
+    engine: str = "auto",
+    metric: Metric = "l2",
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> VersionInfo:
+    """Build an index of all architectures of some data sets.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the index; made if it is not there.
+    tables : sequence of Table
+        Data sets; those of the same search space are merged, the first one's values standing.
+    encoder : str
+        Name of the encoder; a learned one is trained on the data sets' architectures.
+    engine : str
+        Name of the vector engine, or ``"auto"``.
+    metric : {"l2", "cosine"}
+        Distance of the index.
+    seed : int
+        Seed of the training and of the engine.
+    overwrite : bool
+        Whether an index at `path` may be replaced; it stays readable until the new one is complete.
+    progress : Progress
+        Told how far it is.
+
+    Returns
+    -------
+    VersionInfo
+        The published version.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, or there is something else at `path`.
+    StorageError, IndexLockedError
+        If the folder cannot be written to; an index that was there stays as it was.
+    """
+    if not tables:
+        raise ArgumentError("expected at least one data set", got=0)
+    check_choice("engine", engine, ["auto", *ENGINES])
+    check_choice("metric", metric, METRICS)
+    check_int("seed", seed, low=0)
+    fresh = make_encoder(encoder)
+    check_target(path, overwrite=overwrite)
+    merged = _merge(tables)
+    with writing(path):
+        work = path / "building"
+        _prepare(work, _config(merged, encoder, seed))
+        graphs = [space(table.space).graphs(table.natives) for table in merged]
+        ids = [space(t.space).arch_ids(t.natives) for t in merged]
+        trained = _trained(work, fresh, graphs, seed, progress)
+        vectors = _encoded(work, trained, graphs, progress)
+        rows = _rows(merged, graphs, ids, vectors)
+        name, reason = (engine, "it was asked for") if engine != "auto" else choose_engine(*vectors.shape)
+        progress("build engine", 0, 1)
+        info = create_version(
+            path,
+            rows,
+            encoder=trained,
+            engine=make_index(name, trained.dim, metric, seed),
+            engine_name=name,
+            engine_reason=reason,
+            metric=metric,
+            data=[table.name for table in tables],
+            seed=seed,
+        )
+        progress("build engine", 1, 1)
+        remove_tree(work)
+    return info
+
+
+def _merge(tables: Sequence[Table]) -> list[Table]:
+    by_space: dict[str, Table] = {}
+    for table in tables:
+        known = by_space.get(table.space)
+        by_space[table.space] = table if known is None else known.merge(table)
+    return list(by_space.values())
+
+
+def _config(tables: Sequence[Table], encoder: str, seed: int) -> dict[str, object]:
+    natives = hashlib.blake2b(digest_size=16)
+    for table in tables:
+        natives.update("\n".join((table.space, *table.natives)).encode())
+    return {"architectures": natives.hexdigest(), "encoder": encoder, "seed": seed}
+
+
+def _prepare(work: Path, config: dict[str, object]) -> None:
+    """Keep what an earlier run of the same build finished; clear away everything else."""
+    stated = work / "config.json"
+    try:
+        same = json.loads(stated.read_bytes()).items() >= config.items()
+    except (OSError, ValueError, AttributeError):
+        same = False
+    if not same:
+        with disk_errors("a folder to build in"):
+            remove_tree(work)
+            work.mkdir()
+            write_json(stated, config)
+
+
+def _trained(work: Path, fresh: Encoder, graphs: list[GraphBatch], seed: int, progress: Progress) -> Encoder:
+    done = work / "encoder"
+    try:
+        return load_encoder(done)
+    except ArchindexError:
+        remove_tree(done)
+    fresh.fit(GraphBatch.concat(graphs), seed=seed, progress=progress)
+    beside = work / "encoder.new"
+    remove_tree(beside)
+    with disk_errors("the encoder"):
+        fresh.save(beside)
+        sync_tree(beside)
+        beside.rename(done)
+    return fresh
+
+
+def _encoded(
+    work: Path, encoder: Encoder, graphs: list[GraphBatch], progress: Progress
+) -> npt.NDArray[np.float32]:
+    total = sum(len(batch) for batch in graphs)
+    parts: list[npt.NDArray[np.float32]] = []
+    done = 0
+    for batch in graphs:
+        for start in range(0, len(batch), CHUNK):
+            stop = min(start + CHUNK, len(batch))
+            file = work / f"vectors-{done:012d}-{encoder.fingerprint[:16]}.npy"
+            part = _read_part(file, stop - start, encoder.dim)
+            if part is None:
+                part = encoder.encode(batch.take(start, stop))
+                content = io.BytesIO()
+                np.save(content, part, allow_pickle=False)
+                with disk_errors("vectors"):
+                    write_atomic(file, content.getvalue())
+            parts.append(part)
+            done += stop - start
+            progress("encode", done, total)
+    return np.concatenate(parts)
+
+
+def _read_part(file: Path, n: int, dim: int) -> npt.NDArray[np.float32] | None:
+    try:
+        part: npt.NDArray[np.float32] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return part if part.shape == (n, dim) and part.dtype == np.float32 and np.isfinite(part).all() else None
+
+
+def _rows(
+    tables: list[Table],
+    graphs: list[GraphBatch],
+    ids: list[npt.NDArray[np.str_]],
+    vectors: npt.NDArray[np.float32],
+) -> Rows:
+    sizes = [graph_sizes(batch) for batch in graphs]
+    return Rows(
+        spaces=[table.space for table in tables for _ in table.natives],
+        natives=[native for table in tables for native in table.natives],
+        arch_ids=np.concatenate(ids).tolist(),
+        vectors=vectors,
+        sizes={name: np.concatenate([s[name] for s in sizes]) for name in sizes[0]},
+        series=_stack_series(tables),
+    )
+
+
+def _stack_series(tables: list[Table]) -> tuple[Series, ...]:
+    """Lay the series of all tables under one another, NaN where a table lacks one."""
+    total = sum(len(table) for table in tables)
+    stacked: dict[MeasurementSpec, npt.NDArray[np.float64]] = {}
+    first = 0
+    for table in tables:
+        for one in table.series:
+            values = stacked.setdefault(one.spec, np.full(total, np.nan))
+            values[first : first + len(table)] = one.values
+        first += len(table)
+    return tuple(Series(spec, values) for spec, values in stacked.items())

@@ -1,0 +1,116 @@
+"""Files that survive a crash: written beside, flushed to the disk, then renamed into place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from archindex.core.errors import CorruptIndexError, StorageError
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn what the disk refuses inside the block into `StorageError`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fix = "free some space and run the same command again" if full else "check the disk and its permissions"
+        raise StorageError(f"expected the disk to take {doing}", got=str(error), fix=fix) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and `folder` itself."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            handle = os.open(Path(parent) / name, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        sync_folder(Path(parent))
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves either the old content or the new."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON with a checksum of itself, atomically."""
+    body = {**content, "checksum": _json_checksum(content)}
+    write_atomic(path, (json.dumps(body, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CorruptIndexError
+        If it is not JSON, or its checksum does not fit.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        stated = content.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise CorruptIndexError("expected JSON with a checksum", got=str(path)) from None
+    if stated != _json_checksum(content):
+        raise CorruptIndexError("expected a file as it was written", got=f"{path}, altered")
+    assert isinstance(content, dict)
+    return content
+
+
+def file_digest(path: Path) -> str:
+    """Return the BLAKE2b-128 digest of a file, hexadecimal."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return ``{relative path: {"bytes": n, "blake2b": digest}}`` of every file below `folder`."""
+    found = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {
+        p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "blake2b": file_digest(p)} for p in found
+    }
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all below it; fine when there is none."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _json_checksum(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

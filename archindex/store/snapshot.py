@@ -1,0 +1,323 @@
+"""Snapshot: one consistent view of an index, the published version with its log applied."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.errors import (
+    ArgumentError,
+    CorruptIndexError,
+    UnknownNameError,
+)
+from archindex.core.metrics import Measurement, MeasurementSpec, Series, wide_columns
+from archindex.encoders import Encoder, load_encoder
+from archindex.indexes import ExactIndex, VectorIndex, load_index
+from archindex.queries import Found, Plan, compile_where, filtered_search
+from archindex.queries.columns import Column, Schema
+from archindex.store.catalog import Catalog
+from archindex.store.columns import ColumnFolder
+from archindex.store.log import Delta, replay
+from archindex.store.rows import RowInfo
+from archindex.store.version import VersionInfo, current_version, log_path, read_version, version_folder
+
+_ARCH_ID = re.compile(r"[0-9a-f]{6,24}")
+
+
+class Snapshot:
+    """What an index holds at one moment; later writes do not change it.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the index.
+
+    Attributes
+    ----------
+    info : VersionInfo
+        The published version.
+    ids : ndarray of int64, shape (n,)
+        Row id at each position.
+    vectors : ndarray of float32, shape (n, dim)
+        Embedding at each position; memory-mapped while the log is empty.
+    whole_log : int
+        Bytes of whole records in the log.
+
+    Raises
+    ------
+    IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
+        If the folder cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info, self._delta, self.whole_log = _read_consistent(path)
+        self.folder = version_folder(path, self.info.number)
+        self.catalog = Catalog(self.folder / "catalog.duckdb")
+        self._base_ids = _load_array(self.folder / "ids.npy", (self.info.n_rows,), np.int64)
+        base_vectors = _load_array(self.folder / "vectors.npy", (self.info.n_rows, self.info.dim), np.float32)
+        self._columns = ColumnFolder(self.folder / "columns")
+        delta = self._delta
+        self.ids: npt.NDArray[np.int64] = self._base_ids
+        self.vectors: npt.NDArray[np.float32] = base_vectors
+        self._kept: npt.NDArray[np.bool_] | None = None
+        if delta.removed:
+            self._kept = ~np.isin(self._base_ids, np.fromiter(delta.removed, np.int64))
+            self.ids, self.vectors = self._base_ids[self._kept], base_vectors[self._kept]
+        if delta.added:
+            self.ids = np.concatenate([self.ids, np.fromiter(delta.added, np.int64)])
+            self.vectors = np.concatenate([self.vectors, np.stack([r.vector for r in delta.added.values()])])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def delta(self) -> Delta:
+        """What the log adds to the published version."""
+        return self._delta
+
+    @property
+    def next_row_id(self) -> int:
+        """The row id that the next new row gets."""
+        return max(self.info.next_row_id, self._delta.next_row_id)
+
+    @cached_property
+    def columns(self) -> ColumnFolder | DeltaColumns:
+        """Attribute columns in the order of `ids`."""
+        return DeltaColumns(self) if len(self._delta) else self._columns
+
+    @property
+    def schema(self) -> Schema:
+        """Name and type of every attribute column."""
+        return self.columns.schema
+
+    @cached_property
+    def exact(self) -> ExactIndex:
+        """Exact search over the vectors, without a copy of them."""
+        index = ExactIndex(self.info.dim, self.info.metric)
+        # Read-only arrays are used where they lie.
+        vectors = self.vectors.view()
+        vectors.flags.writeable = False
+        index.build(vectors, self.ids)
+        return index
+
+    @cached_property
+    def engine(self) -> VectorIndex:
+        """The engine that the index was built with, brought up to date with the log."""
+        if self.info.engine == "exact":
+            return self.exact
+        engine = load_index(self.folder / "ann")
+        if self._delta.removed:
+            engine.remove(np.fromiter(self._delta.removed, np.int64))
+        if self._delta.added:
+            engine.add(
+                np.stack([r.vector for r in self._delta.added.values()]), np.fromiter(self._delta.added, np.int64)
+            )
+        return engine
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that made the vectors."""
+        return load_encoder(self.folder / "encoder")
+
+    def positions(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the position of each row id.
+
+        Raises
+        ------
+        UnknownNameError
+            If a row id is not in the index.
+        """
+        order = self._id_order
+        place = np.searchsorted(self.ids, ids, sorter=order)
+        found = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(ids), dtype=np.int64)
+        wrong = self.ids[found] != ids if len(order) else np.ones(len(ids), dtype=bool)
+        if wrong.any():
+            raise UnknownNameError("expected row ids of this index", got=int(ids[wrong][0]))
+        return found
+
+    def matching(self, where: str | None) -> npt.NDArray[np.int64] | None:
+        """Return the ids of the rows that satisfy a ``where`` expression; None for None.
+
+        Raises
+        ------
+        FilterError
+            If the expression cannot be parsed or uses what is not allowed.
+        UnknownNameError
+            If it names a column that is not there.
+        """
+        if where is None:
+            return None
+        return np.asarray(self.ids[compile_where(where, self.schema).mask(self.columns)])
+
+    def search(
+        self, vectors: npt.NDArray[np.float32], k: int, where: str | None = None, strategy: str = "auto"
+    ) -> tuple[Found, Plan]:
+        """Return the k rows nearest to each vector among those that satisfy `where`, and how it was done.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (m, dim)
+            Query vectors.
+        k : int
+            Rows a query, at least 1; more than there are is legal.
+        where : str, optional
+            Boolean expression over the attribute columns.
+        strategy : str
+            Plan to force; ``"auto"`` chooses.
+        """
+        started = time.perf_counter()
+        allowed = self.matching(where)
+        seconds = time.perf_counter() - started
+        found, plan = filtered_search(
+            vectors, min(k, max(len(self), 1)), engine=self.engine, exact=self.exact, allowed=allowed, strategy=strategy
+        )
+        return found, plan if where is None else plan.preceded_by("where", seconds)
+
+    def find(self, text: str, space: str | None = None) -> list[RowInfo]:
+        """Return the rows that a native string, or an arch_id (6 digits of it are enough), names.
+
+        Parameters
+        ----------
+        text : str
+            Native string, arch_id or its beginning.
+        space : str, optional
+            Only rows of this space.
+        """
+        delta = self._delta
+        fresh = [r.info for r in delta.added.values()]
+        found = self.catalog.find(text) + [r for r in fresh if r.native == text]
+        if not found and _ARCH_ID.fullmatch(text):
+            found = self.catalog.find_arch_id(text) + [r for r in fresh if r.arch_id.startswith(text)]
+        return [r for r in found if r.row_id not in delta.removed and space in (None, r.space)]
+
+    def describe(self, ids: npt.NDArray[np.int64]) -> list[RowInfo]:
+        """Return what the catalogue says of the given row ids, in their order."""
+        known = self.catalog.describe(ids)
+        known.update({i: self._delta.added[int(i)].info for i in ids if int(i) in self._delta.added})
+        return [known[int(i)] for i in ids]
+
+    def all_rows(self) -> dict[str, npt.NDArray[Any]]:
+        """Return ``row_id``, ``space``, ``native`` and ``arch_id`` of all rows, in the order of `ids`."""
+        rows = self.catalog.all_rows()
+        fresh = [r.info for r in self._delta.added.values()]
+        if fresh:
+            rows = {
+                name: np.concatenate([values, np.array([getattr(r, name) for r in fresh], dtype=values.dtype)])
+                for name, values in rows.items()
+            }
+        order = np.argsort(rows["row_id"])
+        place = order[np.searchsorted(rows["row_id"], self.ids, sorter=order)]
+        return {name: values[place] for name, values in rows.items()}
+
+    def measurements(self, row_id: int) -> list[Measurement]:
+        """Return every measurement of one row, each training seed by itself."""
+        values = self.catalog.values(np.array([row_id]))[row_id]
+        values.update(self._delta.values.get(row_id, {}))
+        return [Measurement(spec, value) for spec, value in values.items()]
+
+    def specs(self) -> list[MeasurementSpec]:
+        """Return the spec of every series in the index."""
+        fresh = [spec for by_spec in self._delta.values.values() for spec in by_spec]
+        return list(dict.fromkeys(self.catalog.specs() + fresh))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.catalog.close()
+
+    @cached_property
+    def _id_order(self) -> npt.NDArray[np.int64]:
+        return np.argsort(self.ids, kind="stable")
+
+
+class DeltaColumns(Mapping[str, Column]):
+    """The columns of a version with its log applied, each worked out when it is first asked for."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._base = snapshot._columns
+        self._delta = snapshot._delta
+        fresh = {spec.column for by_spec in self._delta.values.values() for spec in by_spec}
+        self.schema: Schema = {**self._base.schema, **{name: "DOUBLE" for name in sorted(fresh - set(self._base))}}
+        self._made: dict[str, Column] = {}
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._made:
+            if name not in self.schema:
+                raise KeyError(name)
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.schema)
+
+    def __len__(self) -> int:
+        return len(self.schema)
+
+    def _make(self, name: str) -> Column:
+        snapshot, added = self._snapshot, self._delta.added
+        base = self._base.get(name, Column.double(np.full(snapshot.info.n_rows, np.nan)))
+        if snapshot._kept is not None:
+            base = base.take(np.flatnonzero(snapshot._kept))
+        if name == "space":
+            return Column.of("VARCHAR", base.to_list() + [r.info.space for r in added.values()])
+        if base.kind == "BIGINT":
+            return Column.bigint(np.concatenate([base.values, [r.sizes[name] for r in added.values()]]).astype(np.int64))
+        values = np.concatenate([np.asarray(base.values, dtype=np.float64), np.full(len(added), np.nan)])
+        touched = np.array(
+            [i for i, by_spec in self._delta.values.items() if any(s.column == name for s in by_spec)],
+            dtype=np.int64,
+        )
+        if len(touched):
+            values[snapshot.positions(touched)] = self._wide(name, touched)
+        return Column.double(values)
+
+    def _wide(self, name: str, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Average what catalogue and log together say of one column for some rows."""
+        known = self._snapshot.catalog.values(ids)
+        merged = [{**known[int(i)], **self._delta.values[int(i)]} for i in ids]
+        specs = dict.fromkeys(spec for by_spec in merged for spec in by_spec if spec.column == name)
+        series = [Series(spec, np.array([by_spec.get(spec, np.nan) for by_spec in merged])) for spec in specs]
+        return wide_columns(series)[name].values
+
+
+def _read_consistent(path: Path) -> tuple[VersionInfo, Delta, int]:
+    """Read manifest, version and log that belong together, while a writer may be publishing."""
+    for _ in range(20):
+        number = current_version(path)
+        try:
+            info = read_version(path, number)
+            delta, whole = replay(log_path(path, number), info.dim)
+        except CorruptIndexError:
+            if current_version(path) == number:
+                raise
+            continue
+        if current_version(path) == number:
+            return info, delta, whole
+    raise CorruptIndexError("expected to read the index between two writes", got="20 new versions meanwhile")
+
+
+def _load_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+    except (OSError, ValueError):
+        raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
+    if array.shape != shape or array.dtype != dtype:
+        raise CorruptIndexError(f"expected {np.dtype(dtype)} of shape {shape} in {path.name}", got=array.shape)
+    return array
+
+
+def check_measurements(series: tuple[Series, ...], n: int) -> None:
+    """Raise `ArgumentError` unless every series has `n` values, none infinite."""
+    for one in series:
+        if one.values.shape != (n,):
+            raise ArgumentError(f"expected {n} values of {one.spec.column}", got=one.values.shape)
+        if np.isinf(one.values).any():
+            raise ArgumentError(f"expected finite values of {one.spec.column}, or NaN where missing", got="inf")

@@ -1,0 +1,297 @@
+"""Writing: one process at a time appends to the log, and folds the log into a new version when it has grown."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from archindex.core.errors import IndexExistsError, IndexLockedError
+from archindex.core.metrics import MeasurementSpec
+from archindex.encoders import Encoder
+from archindex.indexes import VectorIndex
+from archindex.store.catalog import amend_catalog, create_catalog
+from archindex.store.columns import derive_columns, write_columns
+from archindex.store.files import disk_errors, remove_tree
+from archindex.store.log import AddedRow, append, cut_torn_record, encode_add, encode_remove
+from archindex.store.rows import RowInfo, Rows
+from archindex.store.snapshot import Snapshot, check_measurements
+from archindex.store.version import (
+    VersionInfo,
+    current_version,
+    log_path,
+    publish,
+    staging_folder,
+    version_folder,
+)
+
+FOLD_BYTES: Final = 8 << 20
+"""Size of the log (bytes) from which an add or remove folds it into a new version."""
+
+LOCK_SECONDS: Final = 30.0
+"""How long a writer waits for another one."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Hold the index at `path` for writing.
+
+    Raises
+    ------
+    IndexLockedError
+        If another process holds it for more than `LOCK_SECONDS`.
+    StorageError
+        If the folder cannot be written to.
+    """
+    with disk_errors("the lock of the index"):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / "writer.lock")
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise IndexLockedError(
+                "expected to be the only writer", got=f"another process writing to {path}", fix="wait for it to end"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise `IndexExistsError` unless a new index may be built at `path`.
+
+    An unfinished build may be finished; an index may be replaced if `overwrite` says so; anything else
+    that is not empty is left alone.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir():
+        raise IndexExistsError("expected a folder to build in", got=f"{path}, a file", fix="give another path")
+    if (path / "manifest.json").exists():
+        if not overwrite:
+            raise IndexExistsError(
+                "expected a path without an index", got=str(path), fix="add --overwrite, or give another path"
+            )
+    elif not (path / "versions").is_dir() and not (path / "writer.lock").exists():
+        raise IndexExistsError(
+            "expected an empty folder or an index", got=f"{path}, with other files", fix="give another path"
+        )
+
+
+def create_version(
+    path: Path,
+    rows: Rows,
+    *,
+    encoder: Encoder,
+    engine: VectorIndex,
+    engine_name: str,
+    engine_reason: str,
+    metric: str,
+    data: Sequence[str],
+    seed: int,
+) -> VersionInfo:
+    """Publish `rows` as the index at `path`, replacing what it held; call it inside `writing`.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the index.
+    rows : Rows
+        Everything that it is to hold; row ids are given from 0.
+    encoder : Encoder
+        What made the vectors.
+    engine : VectorIndex
+        An empty engine; it is built here.
+    engine_name, engine_reason : str
+        Its name, and why it was taken.
+    metric : {"l2", "cosine"}
+        Distance of the index.
+    data : sequence of str
+        Data sets that went in.
+    seed : int
+        Seed of the build.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses; what was published before stays.
+    """
+    check_measurements(rows.series, len(rows))
+    n = len(rows)
+    ids = np.arange(n, dtype=np.int64)
+    number = current_version(path) + 1 if (path / "manifest.json").exists() else 1
+    with _staging(path) as staged:
+        create_catalog(staged / "catalog.duckdb", rows, ids)
+        _write_arrays(staged, rows.vectors, ids)
+        write_columns(staged / "columns", derive_columns(rows.spaces, rows.sizes, rows.series))
+        engine.build(rows.vectors, ids)
+        if engine_name != "exact":
+            engine.save(staged / "ann")
+        encoder.save(staged / "encoder")
+        return publish(
+            path,
+            VersionInfo(
+                number=number,
+                n_rows=n,
+                dim=rows.vectors.shape[1],
+                metric=metric,
+                engine=engine_name,
+                engine_reason=engine_reason,
+                encoder=encoder.name,
+                fingerprint=encoder.fingerprint,
+                data=tuple(data),
+                seed=seed,
+                next_row_id=n,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                archindex=package_version("archindex"),
+            ),
+        )
+
+
+def add_rows(path: Path, rows: Rows) -> npt.NDArray[np.int64]:
+    """Add architectures, or measurements of ones that are there, and return their row ids; shape (n,).
+
+    On return the rows are in the log on disk. A native string that the index has keeps its row id and
+    vector, and its measurements are added; a measurement of the same spec is replaced.
+
+    Raises
+    ------
+    ArgumentError
+        If a measurement is infinite.
+    IndexLockedError, StorageError
+        If the index cannot be written to; nothing was added.
+    """
+    check_measurements(rows.series, len(rows))
+    with writing(path):
+        snapshot = Snapshot(path)
+        try:
+            log = log_path(path, snapshot.info.number)
+            cut_torn_record(log, snapshot.whole_log)
+            ids, added = _assign(snapshot, rows)
+            values: dict[int, dict[MeasurementSpec, float]] = {}
+            for one in rows.series:
+                for i in np.flatnonzero(~np.isnan(one.values)):
+                    values.setdefault(int(ids[i]), {})[one.spec] = float(one.values[i])
+            if added or values:
+                append(log, encode_add(added, values))
+        finally:
+            snapshot.close()
+        _fold_if_grown(path, log)
+    return ids
+
+
+def remove_rows(path: Path, ids: npt.NDArray[np.int64]) -> int:
+    """Remove rows; on return their removal is in the log on disk. Return how many there were.
+
+    Raises
+    ------
+    IndexLockedError, StorageError
+        If the index cannot be written to; nothing was removed.
+    """
+    with writing(path):
+        snapshot = Snapshot(path)
+        try:
+            log = log_path(path, snapshot.info.number)
+            cut_torn_record(log, snapshot.whole_log)
+            there = np.unique(ids[np.isin(ids, snapshot.ids)])
+            if len(there):
+                append(log, encode_remove(there.tolist()))
+        finally:
+            snapshot.close()
+        _fold_if_grown(path, log)
+    return len(there)
+
+
+def fold(path: Path) -> VersionInfo:
+    """Publish a version that holds what the current one and its log hold; call it inside `writing`.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses; version and log stay as they were.
+    """
+    snapshot = Snapshot(path)
+    try:
+        with _staging(path) as staged:
+            _write_arrays(staged, snapshot.vectors, snapshot.ids)
+            write_columns(staged / "columns", {name: snapshot.columns[name] for name in snapshot.schema})
+            if snapshot.info.engine != "exact":
+                snapshot.engine.save(staged / "ann")
+            shutil.copytree(snapshot.folder / "encoder", staged / "encoder")
+            delta = snapshot.delta
+            snapshot.catalog.close()
+            shutil.copy2(snapshot.folder / "catalog.duckdb", staged / "catalog.duckdb")
+            amend_catalog(
+                staged / "catalog.duckdb",
+                [row.info for row in delta.added.values()],
+                delta.values,
+                sorted(delta.removed),
+            )
+            return publish(
+                path,
+                replace(
+                    snapshot.info,
+                    number=snapshot.info.number + 1,
+                    n_rows=len(snapshot),
+                    next_row_id=snapshot.next_row_id,
+                    created=datetime.now(UTC).isoformat(timespec="seconds"),
+                    archindex=package_version("archindex"),
+                ),
+            )
+    finally:
+        snapshot.close()
+
+
+def _fold_if_grown(path: Path, log: Path) -> None:
+    if log.exists() and log.stat().st_size > FOLD_BYTES:
+        fold(path)
+
+
+@contextmanager
+def _staging(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write the next version in; it is gone afterwards, published or not."""
+    staged = staging_folder(path)
+    with disk_errors("a new version of the index"):
+        remove_tree(staged)
+        staged.mkdir(parents=True)
+        try:
+            yield staged
+        finally:
+            remove_tree(staged)
+
+
+def _write_arrays(folder: Path, vectors: npt.NDArray[np.float32], ids: npt.NDArray[np.int64]) -> None:
+    np.save(folder / "vectors.npy", np.ascontiguousarray(vectors), allow_pickle=False)
+    np.save(folder / "ids.npy", np.ascontiguousarray(ids), allow_pickle=False)
+
+
+def _assign(snapshot: Snapshot, rows: Rows) -> tuple[npt.NDArray[np.int64], list[AddedRow]]:
+    """Return the row id of every row, and those that are new."""
+    ids = np.empty(len(rows), dtype=np.int64)
+    added: list[AddedRow] = []
+    seen: dict[tuple[str, str], int] = {}
+    following = snapshot.next_row_id
+    for i, (space, native) in enumerate(zip(rows.spaces, rows.natives, strict=True)):
+        known = [r.row_id for r in snapshot.find(native, space) if r.native == native]
+        if (space, native) in seen:
+            ids[i] = seen[space, native]
+        elif known:
+            ids[i] = known[0]
+        else:
+            ids[i] = following
+            info = RowInfo(following, space, native, str(rows.arch_ids[i]))
+            sizes = {name: int(values[i]) for name, values in rows.sizes.items()}
+            added.append(AddedRow(info, rows.vectors[i], sizes))
+            following += 1
+        seen[space, native] = int(ids[i])
+    return ids, added
