@@ -46,7 +46,7 @@ def read_parquet(path: Path, columns: Iterable[str]) -> dict[str, npt.NDArray[An
         If the file cannot be read as Parquet, or lacks a column.
     """
     names = list(columns)
-    picked = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+    picked = ", ".join(map(_identifier, names))
     fetched = _fetch(path, f"SELECT {picked} FROM read_parquet($path)", *names)
     return {name: _filled(values) for name, values in fetched.items()}
 
@@ -62,8 +62,8 @@ def write_parquet(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     import duckdb
 
     picked = ", ".join(
-        f'nullif("{name}", \'nan\'::DOUBLE) AS "{name}"' if values.dtype.kind == "f" else f'"{name}"'
-        for name, values in columns.items()
+        f"nullif({name}, 'nan'::DOUBLE) AS {name}" if kind == "f" else name
+        for name, kind in ((_identifier(name), values.dtype.kind) for name, values in columns.items())
     )
     with closing(_connection(duckdb.connect, path)) as connection:
         connection.register("source", dict(columns))
@@ -108,6 +108,10 @@ def _filled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         floats: npt.NDArray[np.float64] = np.ma.filled(values.astype(np.float64), np.nan)
         return floats
     return values
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(path: Path) -> str:
