@@ -74,7 +74,8 @@ class CheckedIndex(VectorIndex):
         if not len(self._table):
             self._replace(checked, rows)
         elif len(rows):
-            self._table = self._table.union(IdTable.of(rows, self._append(checked, rows)))
+            labels = self._append(checked, rows)  # first: it may number the rows held anew
+            self._table = self._table.union(IdTable.of(rows, labels))
 
     def remove(self, ids: npt.ArrayLike) -> int:
         """Remove rows and return how many there were; see :meth:`VectorIndex.remove`."""

@@ -120,7 +120,8 @@ class IvfIndex(CheckedIndex):
             mask[allowed.labels] = True
             bits = np.packbits(mask, bitorder="little")  # the selector only points to it
             selector = faiss.IDSelectorBitmap(bits)
-        target = max(k, self._probes * len(self._table) // lists)
+        # Lists that removals have thinned are searched further out, not with less care.
+        target = max(k, self._probes * max(self._trained, len(self._table)) // lists)
         found: list[Pairs] = []
         work, probes, waiting = 0, min(self._probes, lists), np.arange(len(queries))
         while len(waiting):

@@ -1,0 +1,146 @@
+"""What is particular to one engine, beyond the conformance suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archindex.core.errors import ArgumentError, StorageError
+from archindex.indexes import ExactIndex, Metric, make_index
+from archindex.indexes import _scan as kernel
+from archindex.indexes._points import MAX_NORM
+from archindex.testing.index_case import both_metrics, clustered, true_distances
+
+APPROXIMATE = ("hnsw", "ivf")
+
+
+def test_exact_uses_a_mapped_array_where_it_lies(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", clustered(300, 8))
+    mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
+    index = ExactIndex(8)
+    index.build(mapped, np.arange(300))
+    assert index._base is mapped
+    index.add(clustered(2, 8, seed=3), [900, 901])
+    index.remove([0, 900])
+    assert index._base is mapped
+    query = mapped[5]
+    truth = true_distances(mapped, query, "l2")
+    truth[0] = np.inf
+    assert index.search(query, 4).ids[0].tolist() == np.argsort(truth)[:4].tolist()
+
+
+@both_metrics
+def test_exact_in_many_blocks(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clustered(500, 8)
+    whole, parts = ExactIndex(8, metric), ExactIndex(8, metric)
+    whole.build(vectors, np.arange(500))
+    expected = whole.search(vectors[:70], 11)
+    monkeypatch.setattr(kernel, "BLOCK_ENTRIES", 300)  # 37 rows a block
+    parts.build(vectors[:300], np.arange(300))
+    parts.add(vectors[300:], np.arange(300, 500))
+    found = parts.search(vectors[:70], 11)
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    assert found.distance_computations == 70 * 500
+
+
+@both_metrics
+def test_exact_orders_ties_by_id(metric: Metric) -> None:
+    ids = np.random.default_rng(0).permutation(200)
+    index = ExactIndex(4, metric)
+    index.build(np.ones((200, 4)), ids)
+    assert index.search(np.eye(4)[:1], 30).ids[0].tolist() == list(range(30))
+
+
+@both_metrics
+@pytest.mark.parametrize("scale", [1e-42, 1e-20, 1e-3, 1e18, 1e37])
+def test_exact_at_every_scale(metric: Metric, scale: float) -> None:
+    vectors = (clustered(120, 8).astype(np.float64) * scale).astype(np.float32)
+    index = ExactIndex(8, metric)
+    index.build(vectors, np.arange(120))
+    found = index.search(vectors[:20], 5)
+    for query, row, distance in zip(vectors[:20], found.ids, found.distances, strict=True):
+        truth = true_distances(vectors, query, metric)
+        tiny = float(np.finfo(np.float32).smallest_subnormal) if metric == "l2" else 1e-6
+        np.testing.assert_allclose(distance, truth[row], rtol=1e-5, atol=tiny)
+        np.testing.assert_allclose(distance, np.sort(truth)[:5], rtol=1e-5, atol=tiny)
+
+
+def test_exact_tells_near_neighbours_apart_far_from_the_origin() -> None:
+    vectors = np.full((1000, 4), 4096, dtype=np.float32)
+    vectors[:, 0] += np.arange(1000, dtype=np.float32)[::-1] / 2048  # the finest steps there are
+    index = ExactIndex(4)
+    index.build(vectors, np.arange(1000))
+    assert index.search(vectors[400], 3).ids[0].tolist() == [400, 399, 401]
+
+
+@pytest.mark.parametrize("name", APPROXIMATE)
+def test_too_long_vectors_are_refused(name: str) -> None:
+    index = make_index(name, 3, "l2")
+    index.build(np.eye(3), [0, 1, 2])
+    long = np.full((1, 3), 2 * MAX_NORM)
+    with pytest.raises(ArgumentError, match="shorter"):
+        index.add(long, [3])
+    with pytest.raises(ArgumentError, match="shorter"):
+        index.search(long, 1)
+    assert index.search(np.eye(3), 1).ids[:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", APPROXIMATE)
+@both_metrics
+def test_recall_on_embeddings(name: str, metric: Metric) -> None:
+    vectors, ids = clustered(6000, 32), np.arange(6000)
+    exact, index = make_index("exact", 32, metric), make_index(name, 32, metric)
+    exact.build(vectors, ids)
+    index.build(vectors, ids)
+    queries, random = vectors[::60], np.random.default_rng(2)
+    far = np.argsort(true_distances(vectors, queries[0], metric))[-600:]
+    for allowed in (None, np.flatnonzero(random.random(6000) < 0.1), far, far[:60]):
+        truth, found = exact.search(queries, 10, allowed), index.search(queries, 10, allowed)
+        assert (found.counts == 10).all()
+        assert (found.distances <= truth.distances[:, -1:] * (1 + 1e-5) + 1e-6).mean() >= 0.98
+
+
+def test_rows_of_equal_vectors_share_a_node() -> None:
+    few, many = make_index("hnsw", 16), make_index("hnsw", 16)
+    few.build(clustered(50, 16), np.arange(50))
+    many.build(np.tile(clustered(50, 16), (100, 1)), np.arange(5000))
+    # Ids and tables; a node takes over 200 bytes.
+    assert many.memory_bytes() - few.memory_bytes() <= 40 * 4950
+
+
+def test_hnsw_is_made_anew_when_most_of_it_is_removed() -> None:
+    index = make_index("hnsw", 16)
+    vectors = clustered(1000, 16)
+    index.build(vectors, np.arange(1000))
+    before = index.memory_bytes()
+    index.remove(np.arange(900))
+    assert index.memory_bytes() < before / 5
+    assert index.search(vectors[900:], 1).ids[:, 0].tolist() == list(range(900, 1000))
+
+
+def test_ivf_filled_row_by_row_gets_its_lists() -> None:
+    index = make_index("ivf", 8, probes=2)
+    vectors = clustered(2000, 8)
+    for start in range(0, 2000, 50):
+        index.add(vectors[start : start + 50], np.arange(start, start + 50))
+    found = index.search(vectors[:100], 1)
+    assert found.ids[:, 0].tolist() == list(range(100))
+    assert found.distance_computations < 100 * 2000 / 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("name", "file"), [("exact", "vectors.npy"), ("hnsw", "graph.hnswlib"), ("ivf", "lists.faiss")]
+)
+def test_a_full_disk_is_noticed(name: str, file: str, tmp_path: Path) -> None:
+    index = make_index(name, 8)
+    index.build(clustered(300, 8), np.arange(300))
+    (tmp_path / file).symlink_to("/dev/full")
+    with pytest.raises(StorageError):
+        index.save(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        index.save(tmp_path / "file")
