@@ -12,6 +12,7 @@ from archindex.datasets.table import Table
 DATASETS: Final[Mapping[str, str]] = {
     "nasbench201": "archindex.datasets.nasbench201",
     "nb201": "archindex.datasets.nb201",
+    "nb101": "archindex.datasets.nb101",
 }
 """Module of every data set that archindex knows; each has ``info()`` and ``load()``."""
 

@@ -65,7 +65,7 @@ def write_parquet(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         f"nullif({name}, 'nan'::DOUBLE) AS {name}" if kind == "f" else name
         for name, kind in ((_identifier(name), values.dtype.kind) for name, values in columns.items())
     )
-    with closing(_connection(duckdb.connect, path)) as connection:
+    with closing(_connection(path)) as connection:
         connection.register("source", dict(columns))
         try:
             connection.execute(
@@ -78,7 +78,7 @@ def write_parquet(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
 def _fetch(path: Path, query: str, *names: str) -> dict[str, npt.NDArray[Any]]:
     import duckdb
 
-    with closing(_connection(duckdb.connect, path)) as connection:
+    with closing(_connection(path)) as connection:
         try:
             fetched = connection.execute(query, {"path": str(path)}).fetchnumpy()
         except duckdb.Error as error:
@@ -90,9 +90,11 @@ def _fetch(path: Path, query: str, *names: str) -> dict[str, npt.NDArray[Any]]:
     return {name: fetched[name] for name in names}
 
 
-def _connection(connect: Any, path: Path) -> DuckDBPyConnection:
+def _connection(path: Path) -> DuckDBPyConnection:
     """Return a database in memory that may read and write `path` only and fetches no extension."""
-    connection: DuckDBPyConnection = connect(
+    import duckdb
+
+    connection = duckdb.connect(
         ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
     # Without this, rows of a large file come in the order in which threads finish them.
