@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import product
+from operator import add, mul, sub
 from time import perf_counter
 
 import duckdb
@@ -125,6 +128,50 @@ def test_bigint_overflow_is_an_error_on_rows_that_another_part_leaves_out() -> N
     with pytest.raises(FilterError, match="64 bits"):
         selected("d > 0 AND i + 1 > 0")
     assert selected("d > 0 AND i + 1e0 > 0") == [0]
+
+
+EDGES = [
+    0,
+    1,
+    -1,
+    2,
+    3,
+    2**31,
+    2**32 + 1,
+    3037000499,
+    3037000500,
+    2**53 + 1,
+    2**62,
+    -(2**62),
+    2**63 - 1,
+    -(2**63),
+]
+
+
+@pytest.mark.parametrize("op", ["+", "-", "*"])
+def test_bigint_arithmetic_is_exact_or_an_error(op: str) -> None:
+    functions: dict[str, Callable[[int, int], int]] = {"+": add, "-": sub, "*": mul}
+    predicate = compile_where(f"a {op} b = c", {"a": "BIGINT", "b": "BIGINT", "c": "BIGINT"})
+    for a, b in product(EDGES, EDGES):
+        truth = functions[op](a, b)
+        fits = -(2**63) <= truth < 2**63
+        columns = {
+            "a": Column.bigint([a]),
+            "b": Column.bigint([b]),
+            "c": Column.bigint([truth if fits else 0]),
+        }
+        if fits:
+            assert predicate.mask(columns).tolist() == [True], (a, b)
+        else:
+            with pytest.raises(FilterError, match="64 bits"):
+                predicate.mask(columns)
+
+
+def test_like_takes_a_line_break_for_a_character() -> None:
+    columns = {"s": Column.of("VARCHAR", ["\n", "a\nb", "a\n"])}
+    for pattern, expected in [("_", [0]), ("a_b", [1]), ("a%b", [1]), ("a", [])]:
+        mask = compile_where(f"s LIKE '{pattern}'", schema_of(columns)).mask(columns)
+        assert np.flatnonzero(mask).tolist() == expected, pattern
 
 
 def test_a_null_never_overflows() -> None:
