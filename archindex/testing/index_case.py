@@ -87,13 +87,7 @@ class IndexCase:
         return index, vectors, ids
 
     def verify(
-        self,
-        found: SearchResult,
-        queries: npt.ArrayLike,
-        k: int,
-        vectors: Vectors,
-        ids: Ids,
-        metric: Metric,
+        self, found: SearchResult, queries: npt.ArrayLike, k: int, vectors: Vectors, ids: Ids, metric: Metric
     ) -> None:
         """Compare an answer with all of `ids`, the rows that were searched, by value."""
         wanted = np.atleast_2d(np.asarray(queries))
