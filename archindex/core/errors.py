@@ -16,7 +16,7 @@
     │       └── EncoderMismatchError   made by another encoder
     ├── CorruptIndexError          a file of the index is damaged
     ├── IndexLockedError           another process is writing to the index
-    ├── StorageError               the disk refused: full, read-only, failing
+    ├── StorageError               the disk refused: full, read-only, failing  (also OSError)
     ├── DataUnavailableError       a data set's package or file is not on this machine
     ├── UnsafeDataError            a file asks for code to be run, and was refused
     └── BudgetExhaustedError       the query budget of an oracle is spent
