@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING
+
+from sqlglot import Dialect, Token, TokenType
+from sqlglot.errors import SqlglotError
 
 from archindex.core.errors import FilterError, UnknownNameError
 from archindex.queries.columns import Schema
-
-if TYPE_CHECKING:
-    from sqlglot import Token
 
 FUNCTIONS = ("abs", "coalesce", "ln", "sqrt")
 DIALECT = (
@@ -47,10 +46,6 @@ def tokens_of(text: str, schema: Schema) -> list[Token]:
     UnknownNameError
         If a word is no column.
     """
-    # Here and not above: the import takes longer than most queries, and not every query has a filter.
-    from sqlglot import Dialect, Token, TokenType
-    from sqlglot.errors import SqlglotError
-
     if not text.strip():
         raise FilterError(f"expected {DIALECT}", got=text)
     if len(text) > MAX_LENGTH:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import NoReturn, cast
+
+from sqlglot import Dialect, exp
+from sqlglot.errors import ParseError
 
 from archindex.core.errors import FilterError
 from archindex.queries import tree
@@ -17,9 +20,6 @@ from archindex.queries.columns import INT64_MAX, INT64_MIN, Kind, Schema
 from archindex.queries.lex import DIALECT, tokens_of
 from archindex.queries.text import like_pattern
 from archindex.queries.tree import Node
-
-if TYPE_CHECKING:
-    from sqlglot import exp
 
 MAX_DEPTH = 100
 
@@ -40,10 +40,6 @@ def parse(text: str, schema: Schema) -> Node:
         If it names a column that `schema` has not.
     """
     tokens = tokens_of(text, schema)
-    from sqlglot import exp
-    from sqlglot.dialects.dialect import Dialect
-    from sqlglot.errors import ParseError
-
     try:
         parsed = Dialect.get_or_raise(None).parser().parse_into(exp.Condition, tokens, text)
         if len(parsed) != 1 or parsed[0] is None:

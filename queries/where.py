@@ -39,7 +39,6 @@ from archindex.core.errors import ArgumentError, FilterError, UnknownNameError
 from archindex.queries import tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Block
-from archindex.queries.parse import parse
 
 # Rows evaluated at a time: intermediate arrays of this length stay in the cache of a core.
 BLOCK = 32_768
@@ -122,6 +121,9 @@ def compile_where(text: str, schema: Schema) -> Predicate:
     """
     if not isinstance(text, str):
         raise FilterError("expected a filter as text", got=text)
+    # Here and not above: the import of the parser takes longer than most queries, and not every query filters.
+    from archindex.queries.parse import parse
+
     node = parse(text, schema)
     return Predicate(text, tuple(sorted(_names(node))), node, dict(schema))
 
