@@ -18,6 +18,7 @@ from archindex.core.errors import ArchitectureError, ArgumentError, UnknownNameE
 from archindex.core.metrics import MeasurementSpec, Series, spec_of_column
 from archindex.core.progress import Progress, silent
 from archindex.hits import Hits, Record
+from archindex.indexes import Metric
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
 from archindex.spaces.registry import SPACES, parse_address, space
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from archindex.search.walk import Walk
 
 Query = str | int | Architecture | npt.NDArray[Any] | Sequence[Any]
-"""What stands for a point to search from: a native string, ``space:native``, an arch_id or its beginning, a row
-id, an `Architecture`, or a vector; a list of those (not of numbers) is a batch."""
+"""What stands for a point to search from: a native string, ``space:native``, an arch_id or its beginning, a
+row id, an `Architecture`, or a vector; a list of those (not of numbers) is a batch."""
 
 
 class Index:
@@ -66,7 +67,8 @@ class Index:
         return len(self._snapshot)
 
     def __repr__(self) -> str:
-        return f"<archindex.Index {self.path}: {len(self)} architectures, {self.info.encoder}, {self.info.engine}>"
+        made = f"{self.info.encoder}, {self.info.engine}"
+        return f"<archindex.Index {self.path}: {len(self)} architectures, {made}>"
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +142,9 @@ class Index:
         """
         row = self._known_row(address)
         if row is None:
-            raise UnknownNameError("expected an architecture of the index", got=str(address), fix="add it first")
+            raise UnknownNameError(
+                "expected an architecture of the index", got=str(address), fix="add it first"
+            )
         place = self._snapshot.positions(np.array([row.row_id]))
         return Record(
             row_id=row.row_id,
@@ -272,7 +276,10 @@ class Index:
         return removed
 
     def publish(self) -> VersionInfo:
-        """Fold what was added and removed since the last version into a new one; happens by itself in time."""
+        """Fold what was added and removed since the last version into a new one.
+
+        It happens by itself when the log has grown.
+        """
         with writing(self.path):
             info = fold(self.path)
         self.refresh()
@@ -432,7 +439,7 @@ def build(
     *,
     encoder: str = "structural",
     engine: str = "auto",
-    metric: str = "l2",
+    metric: Metric = "l2",
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress = silent,

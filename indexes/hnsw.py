@@ -204,6 +204,8 @@ class HnswIndex(CheckedIndex):
         return [GRAPH]
 
     def _read(self, folder: Path) -> None:
+        # A graph that was never initialised: hnswlib complains on standard output about any other.
+        self._graph = hnswlib.Index("l2", point_dim(self._dim, self._metric))
         self._graph.load_index(str(folder / GRAPH))
         order = np.lexsort((self._table.ids, self._table.labels))
         self._nodes, self._members = self._table.labels[order], self._table.ids[order]

@@ -58,7 +58,10 @@ def decode(snapshot: Snapshot, vectors: npt.NDArray[np.float32]) -> list[Decoded
     for i, vector in enumerate(vectors):
         count = int(found.counts[i])
         rows = snapshot.describe(found.ids[i, :count])
-        starts = [(Architecture(space(r.space), r.native), float(d)) for r, d in zip(rows, found.distances[i], strict=False)]
+        starts = [
+            (Architecture(space(r.space), r.native), float(d))
+            for r, d in zip(rows, found.distances[i], strict=False)
+        ]
         ends = [_descend(snapshot, vector, *start) for start in starts]
         architecture, distance = min(ends, key=lambda end: end[1])
         known = [r.row_id for r in snapshot.find(architecture.native, architecture.space.name)]
@@ -84,9 +87,12 @@ def _descend(
 def _distances(
     encoder: Encoder, architectures: list[Architecture], vector: npt.NDArray[np.float32], metric: str
 ) -> npt.NDArray[np.float64]:
-    embedded = encoder.encode(architectures[0].space.graphs([a.native for a in architectures])).astype(np.float64)
+    embedded = encoder.encode(architectures[0].space.graphs([a.native for a in architectures])).astype(
+        np.float64
+    )
     point = vector.astype(np.float64)
     if metric == "l2":
         return np.asarray(np.linalg.norm(embedded - point, axis=1))
     norms = np.linalg.norm(embedded, axis=1) * np.linalg.norm(point)
-    return 1.0 - np.divide(embedded @ point, norms, out=np.zeros(len(norms)), where=norms > 0)
+    cosines = np.divide(embedded @ point, norms, out=np.zeros(len(norms)), where=norms > 0)
+    return np.asarray(1.0 - cosines)

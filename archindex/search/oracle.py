@@ -87,7 +87,9 @@ class ColumnOracle(Oracle):
         check_choice("column", objective.name, snapshot.schema)
         column = snapshot.columns[objective.name]
         if column.kind not in ("DOUBLE", "BIGINT"):
-            raise ArgumentError("expected a column of numbers as objective", got=f"{objective.name} {column.kind}")
+            raise ArgumentError(
+                "expected a column of numbers as objective", got=f"{objective.name} {column.kind}"
+            )
         rows = snapshot.all_rows()
         self._objective = objective
         self._values = dict(
@@ -115,7 +117,9 @@ class ColumnOracle(Oracle):
         for i, architecture in enumerate(architectures):
             key = (architecture.space.name, architecture.native)
             if key not in self._values:
-                raise UnknownNameError("expected an architecture with a row in the index", got=str(architecture))
+                raise UnknownNameError(
+                    "expected an architecture with a row in the index", got=str(architecture)
+                )
             values[i] = self._values[key]
         return values
 
@@ -194,7 +198,9 @@ class Budgeted(_Wrapper):
         """
         if len(architectures) > self.left:
             raise BudgetExhaustedError(
-                f"expected at most {self.left} more evaluations", got=len(architectures), fix="raise the budget"
+                f"expected at most {self.left} more evaluations",
+                got=len(architectures),
+                fix="raise the budget",
             )
         values = self._inner.evaluate(architectures)
         self.left -= len(architectures)

@@ -109,7 +109,9 @@ class Pool:
         if self._predicate is not None:
             series = [Series(spec, costs[:, j]) for j, spec in enumerate(self._cost_specs)]
             known = derive_columns([space_name] * len(natives), sizes, series)
-            keep = self._predicate.mask({n: known.get(n, _missing(k, len(natives))) for n, k in self._schema.items()})
+            keep = self._predicate.mask(
+                {n: known.get(n, _missing(k, len(natives))) for n, k in self._schema.items()}
+            )
         self._judged.update((space_name, native) for native in natives)
         if not keep.any():
             return
@@ -143,4 +145,8 @@ def _missing(kind: str, n: int) -> Column:
         return Column.varchar(np.full(n, -1, dtype=np.int32), ())
     if kind == "DOUBLE":
         return Column.double(np.full(n, np.nan))
-    return Column("BIGINT" if kind == "BIGINT" else "BOOLEAN", np.zeros(n, dtype=np.int64 if kind == "BIGINT" else np.bool_), np.zeros(n, dtype=bool))
+    return Column(
+        "BIGINT" if kind == "BIGINT" else "BOOLEAN",
+        np.zeros(n, dtype=np.int64 if kind == "BIGINT" else np.bool_),
+        np.zeros(n, dtype=bool),
+    )

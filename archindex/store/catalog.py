@@ -26,8 +26,8 @@ _SPEC_FIELDS: Final = tuple(f.name for f in fields(MeasurementSpec))
 _TABLES: Final = """
 CREATE TABLE architectures (row_id BIGINT, space VARCHAR NOT NULL, native VARCHAR NOT NULL,
                             arch_id VARCHAR NOT NULL);
-CREATE TABLE series (series_id INTEGER, metric VARCHAR NOT NULL, context VARCHAR NOT NULL, split VARCHAR NOT NULL,
-                     epochs INTEGER, seed INTEGER, aggregate VARCHAR NOT NULL, device VARCHAR NOT NULL,
+CREATE TABLE series (series_id INTEGER, metric VARCHAR NOT NULL, context VARCHAR NOT NULL,
+                     split VARCHAR NOT NULL, epochs INTEGER, seed INTEGER, aggregate VARCHAR NOT NULL, device VARCHAR NOT NULL,
                      provenance VARCHAR NOT NULL, source VARCHAR NOT NULL);
 CREATE TABLE measurements (row_id BIGINT NOT NULL, series_id INTEGER NOT NULL, value DOUBLE NOT NULL);
 """
@@ -56,7 +56,9 @@ class Catalog:
                     str(self._path), read_only=True, config={"enable_external_access": "false"}
                 )
             except duckdb.Error as error:
-                raise CorruptIndexError("expected a catalogue", got=str(error), fix="run archindex verify") from None
+                raise CorruptIndexError(
+                    "expected a catalogue", got=str(error), fix="run archindex verify"
+                ) from None
         return self._opened
 
     def close(self) -> None:
@@ -84,7 +86,9 @@ class Catalog:
 
     def specs(self) -> list[MeasurementSpec]:
         """Return the spec of every series, in order of series id."""
-        found = self._con.execute(f"SELECT {', '.join(_SPEC_FIELDS)} FROM series ORDER BY series_id").fetchall()
+        found = self._con.execute(
+            f"SELECT {', '.join(_SPEC_FIELDS)} FROM series ORDER BY series_id"
+        ).fetchall()
         return [MeasurementSpec(**dict(zip(_SPEC_FIELDS, row, strict=True))) for row in found]
 
     def values(self, ids: npt.NDArray[np.int64]) -> dict[int, dict[MeasurementSpec, float]]:
@@ -92,7 +96,8 @@ class Catalog:
         specs = self.specs()
         found: dict[int, dict[MeasurementSpec, float]] = {int(i): {} for i in ids}
         for row_id, series_id, value in self._con.execute(
-            "SELECT row_id, series_id, value FROM measurements WHERE row_id IN (SELECT unnest(?)) ORDER BY series_id",
+            "SELECT row_id, series_id, value FROM measurements WHERE row_id IN (SELECT unnest(?)) "
+            "ORDER BY series_id",
             [ids.tolist()],
         ).fetchall():
             found[row_id][specs[series_id]] = value
@@ -131,7 +136,10 @@ def create_catalog(path: Path, rows: Rows, ids: npt.NDArray[np.int64]) -> None:
         for series_id, one in enumerate(rows.series):
             _insert_series(con, series_id, one.spec)
             batch = {"row_id": ids, "value": one.values}  # noqa: F841 - DuckDB reads it by its name
-            con.execute(f"INSERT INTO measurements SELECT row_id, {series_id}, value FROM batch WHERE NOT isnan(value)")
+            con.execute(
+                f"INSERT INTO measurements SELECT row_id, {series_id}, value FROM batch "
+                "WHERE NOT isnan(value)"
+            )
 
 
 def amend_catalog(
@@ -170,7 +178,8 @@ def amend_catalog(
             row, series, value_of = (np.array(column) for column in zip(*triples, strict=True))
             fresh = {"row_id": row, "series_id": series, "value": value_of}  # noqa: F841 - read by its name
             con.execute(
-                "DELETE FROM measurements m USING fresh f WHERE m.row_id = f.row_id AND m.series_id = f.series_id"
+                "DELETE FROM measurements m USING fresh f "
+                "WHERE m.row_id = f.row_id AND m.series_id = f.series_id"
             )
             con.execute("INSERT INTO measurements SELECT row_id, series_id, value FROM fresh")
         if removed:

@@ -26,7 +26,9 @@ def disk_errors(doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        fix = "free some space and run the same command again" if full else "check the disk and its permissions"
+        fix = (
+            "free some space and run the same command again" if full else "check the disk and its permissions"
+        )
         raise StorageError(f"expected the disk to take {doing}", got=str(error), fix=fix) from error
 
 
@@ -102,7 +104,8 @@ def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Return ``{relative path: {"bytes": n, "blake2b": digest}}`` of every file below `folder`."""
     found = sorted(p for p in folder.rglob("*") if p.is_file())
     return {
-        p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "blake2b": file_digest(p)} for p in found
+        p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "blake2b": file_digest(p)}
+        for p in found
     }
 
 

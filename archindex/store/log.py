@@ -58,9 +58,7 @@ class Delta:
     def __len__(self) -> int:
         return len(self.added) + len(self.values) + len(self.removed)
 
-    def add(
-        self, rows: Iterable[AddedRow], values: Mapping[int, Mapping[MeasurementSpec, float]]
-    ) -> None:
+    def add(self, rows: Iterable[AddedRow], values: Mapping[int, Mapping[MeasurementSpec, float]]) -> None:
         """Add rows, and measurements of new or old rows; a measurement of the same spec is replaced."""
         for row in rows:
             self.added[row.info.row_id] = row
@@ -92,7 +90,9 @@ def encode_add(rows: Iterable[AddedRow], values: Mapping[int, Mapping[Measuremen
                 for row in rows
             ],
             "specs": [asdict(spec) for spec in specs],
-            "values": [[i, place[spec], value] for i, by_spec in values.items() for spec, value in by_spec.items()],
+            "values": [
+                [i, place[spec], value] for i, by_spec in values.items() for spec, value in by_spec.items()
+            ],
         }
     )
 
@@ -154,7 +154,9 @@ def replay(path: Path, dim: int) -> tuple[Delta, int]:
         crc, _, body = line.partition(b" ")
         if crc != b"%08x" % zlib.crc32(body):
             raise CorruptIndexError(
-                "expected a log of whole records", got=f"{path}, damaged at byte {start}", fix="restore it from a copy"
+                "expected a log of whole records",
+                got=f"{path}, damaged at byte {start}",
+                fix="restore it from a copy",
             )
         _apply(delta, json.loads(body), dim)
         start = end + 1
@@ -179,7 +181,11 @@ def _apply(delta: Delta, record: dict[str, Any], dim: int) -> None:
         vector = np.frombuffer(base64.b64decode(row["vector"]), dtype="<f4").astype(np.float32)
         if len(vector) != dim:
             raise CorruptIndexError(f"expected vectors of {dim} dimensions in the log", got=len(vector))
-        rows.append(AddedRow(RowInfo(row["row_id"], row["space"], row["native"], row["arch_id"]), vector, row["sizes"]))
+        rows.append(
+            AddedRow(
+                RowInfo(row["row_id"], row["space"], row["native"], row["arch_id"]), vector, row["sizes"]
+            )
+        )
     values: dict[int, dict[MeasurementSpec, float]] = {}
     for row_id, place, value in record["values"]:
         values.setdefault(row_id, {})[specs[place]] = value

@@ -118,7 +118,8 @@ class Snapshot:
             engine.remove(np.fromiter(self._delta.removed, np.int64))
         if self._delta.added:
             engine.add(
-                np.stack([r.vector for r in self._delta.added.values()]), np.fromiter(self._delta.added, np.int64)
+                np.stack([r.vector for r in self._delta.added.values()]),
+                np.fromiter(self._delta.added, np.int64),
             )
         return engine
 
@@ -177,7 +178,12 @@ class Snapshot:
         allowed = self.matching(where)
         seconds = time.perf_counter() - started
         found, plan = filtered_search(
-            vectors, min(k, max(len(self), 1)), engine=self.engine, exact=self.exact, allowed=allowed, strategy=strategy
+            vectors,
+            min(k, max(len(self), 1)),
+            engine=self.engine,
+            exact=self.exact,
+            allowed=allowed,
+            strategy=strategy,
         )
         return found, plan if where is None else plan.preceded_by("where", seconds)
 
@@ -210,7 +216,9 @@ class Snapshot:
         fresh = [r.info for r in self._delta.added.values()]
         if fresh:
             rows = {
-                name: np.concatenate([values, np.array([getattr(r, name) for r in fresh], dtype=values.dtype)])
+                name: np.concatenate(
+                    [values, np.array([getattr(r, name) for r in fresh], dtype=values.dtype)]
+                )
                 for name, values in rows.items()
             }
         order = np.argsort(rows["row_id"])
@@ -245,7 +253,10 @@ class DeltaColumns(Mapping[str, Column]):
         self._base = snapshot._columns
         self._delta = snapshot._delta
         fresh = {spec.column for by_spec in self._delta.values.values() for spec in by_spec}
-        self.schema: Schema = {**self._base.schema, **{name: "DOUBLE" for name in sorted(fresh - set(self._base))}}
+        self.schema: Schema = {
+            **self._base.schema,
+            **dict.fromkeys(sorted(fresh - set(self._base)), "DOUBLE"),
+        }
         self._made: dict[str, Column] = {}
 
     def __getitem__(self, name: str) -> Column:
@@ -269,7 +280,9 @@ class DeltaColumns(Mapping[str, Column]):
         if name == "space":
             return Column.of("VARCHAR", base.to_list() + [r.info.space for r in added.values()])
         if base.kind == "BIGINT":
-            return Column.bigint(np.concatenate([base.values, [r.sizes[name] for r in added.values()]]).astype(np.int64))
+            return Column.bigint(
+                np.concatenate([base.values, [r.sizes[name] for r in added.values()]]).astype(np.int64)
+            )
         values = np.concatenate([np.asarray(base.values, dtype=np.float64), np.full(len(added), np.nan)])
         touched = np.array(
             [i for i, by_spec in self._delta.values.items() if any(s.column == name for s in by_spec)],
@@ -310,7 +323,9 @@ def _load_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> 
     except (OSError, ValueError):
         raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
     if array.shape != shape or array.dtype != dtype:
-        raise CorruptIndexError(f"expected {np.dtype(dtype)} of shape {shape} in {path.name}", got=array.shape)
+        raise CorruptIndexError(
+            f"expected {np.dtype(dtype)} of shape {shape} in {path.name}", got=array.shape
+        )
     return array
 
 
@@ -320,4 +335,6 @@ def check_measurements(series: tuple[Series, ...], n: int) -> None:
         if one.values.shape != (n,):
             raise ArgumentError(f"expected {n} values of {one.spec.column}", got=one.values.shape)
         if np.isinf(one.values).any():
-            raise ArgumentError(f"expected finite values of {one.spec.column}, or NaN where missing", got="inf")
+            raise ArgumentError(
+                f"expected finite values of {one.spec.column}, or NaN where missing", got="inf"
+            )

@@ -29,6 +29,7 @@ from archindex.core.errors import (
     IndexMissingError,
     IndexVersionError,
 )
+from archindex.indexes import Metric
 from archindex.store.files import (
     disk_errors,
     file_digest,
@@ -37,6 +38,7 @@ from archindex.store.files import (
     remove_tree,
     sync_folder,
     sync_tree,
+    write_atomic,
     write_json,
 )
 
@@ -44,7 +46,7 @@ FORMAT_VERSION: Final = 1
 """Number of the on-disk format; a reader refuses higher ones."""
 
 CHECKED_AT_OPEN: Final = 64 << 20
-"""Files of the version up to this size (bytes) have their checksum compared on opening, larger ones their size."""
+"""Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class VersionInfo:
     number: int
     n_rows: int
     dim: int
-    metric: str
+    metric: Metric
     engine: str
     engine_reason: str
     encoder: str
@@ -127,13 +129,17 @@ def current_version(path: Path) -> int:
     except FileNotFoundError:
         raise missing(path) from None
     except NotADirectoryError:
-        raise IndexMissingError("expected the folder of an index", got=str(path), fix="that is a file") from None
+        raise IndexMissingError(
+            "expected the folder of an index", got=str(path), fix="that is a file"
+        ) from None
     written = manifest.get("format_version")
     if not isinstance(written, int):
         raise CorruptIndexError("expected a manifest with a format version", got=str(path / "manifest.json"))
     if written > FORMAT_VERSION:
         raise IndexVersionError(
-            f"expected an index of format {FORMAT_VERSION} or older", got=written, fix="pip install -U archindex"
+            f"expected an index of format {FORMAT_VERSION} or older",
+            got=written,
+            fix="pip install -U archindex",
         )
     return int(manifest["current"])
 
@@ -160,14 +166,7 @@ def read_version(path: Path, number: int) -> VersionInfo:
         If a file is missing, truncated or altered.
     """
     folder = version_folder(path, number)
-    try:
-        content = read_json(folder / "version.json")
-    except FileNotFoundError:
-        raise CorruptIndexError("expected a version as the manifest names it", got=str(folder)) from None
-    try:
-        info = VersionInfo(**{**content, "data": tuple(content["data"])})
-    except (TypeError, KeyError):
-        raise CorruptIndexError("expected the description of a version", got=str(folder / "version.json")) from None
+    info = parse_version(folder)
     _check_encoder(path, folder, info)
     problems = check_files(folder, info, limit=CHECKED_AT_OPEN)
     if problems:
@@ -177,6 +176,25 @@ def read_version(path: Path, number: int) -> VersionInfo:
             fix=f"archindex verify {path} --repair",
         )
     return info
+
+
+def parse_version(folder: Path) -> VersionInfo:
+    """Read a version's description without looking at its other files.
+
+    Raises
+    ------
+    CorruptIndexError
+        If it is missing or damaged.
+    """
+    try:
+        content = read_json(folder / "version.json")
+        return VersionInfo(**{**content, "data": tuple(content["data"])})
+    except FileNotFoundError:
+        raise CorruptIndexError("expected a version as the manifest names it", got=str(folder)) from None
+    except (TypeError, KeyError):
+        raise CorruptIndexError(
+            "expected the description of a version", got=str(folder / "version.json")
+        ) from None
 
 
 def _check_encoder(path: Path, folder: Path, info: VersionInfo) -> None:
@@ -216,11 +234,20 @@ def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) ->
     return problems
 
 
-def publish(path: Path, info: VersionInfo) -> VersionInfo:
+def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
     """Make the staged version the current one: flush, rename, then switch the manifest.
 
     A crash at any moment leaves either the old version current or the new one. The version before stays
     for readers that are still opening it; older ones go.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the index.
+    info : VersionInfo
+        The new version; its files are listed here.
+    log : bytes
+        Log that the new version starts with.
 
     Raises
     ------
@@ -235,6 +262,10 @@ def publish(path: Path, info: VersionInfo) -> VersionInfo:
         remove_tree(final)
         staged.rename(final)
         sync_folder(final.parent)
+        if log:
+            write_atomic(log_path(path, info.number), log)
+        else:
+            log_path(path, info.number).unlink(missing_ok=True)
         write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": info.number})
     for folder in final.parent.iterdir():
         if folder.name.isdigit() and int(folder.name) < info.number - 1:

@@ -1,4 +1,4 @@
-"""Writing: one process at a time appends to the log, and folds the log into a new version when it has grown."""
+"""Writing: one process at a time appends to the log, and folds it into a new version when it has grown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from archindex.core.errors import IndexExistsError, IndexLockedError
 from archindex.core.metrics import MeasurementSpec
 from archindex.encoders import Encoder
-from archindex.indexes import VectorIndex
+from archindex.indexes import Metric, VectorIndex
 from archindex.store.catalog import amend_catalog, create_catalog
 from archindex.store.columns import derive_columns, write_columns
 from archindex.store.files import disk_errors, remove_tree
@@ -31,7 +31,6 @@ from archindex.store.version import (
     log_path,
     publish,
     staging_folder,
-    version_folder,
 )
 
 FOLD_BYTES: Final = 8 << 20
@@ -59,7 +58,9 @@ def writing(path: Path) -> Iterator[None]:
             lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
             raise IndexLockedError(
-                "expected to be the only writer", got=f"another process writing to {path}", fix="wait for it to end"
+                "expected to be the only writer",
+                got=f"another process writing to {path}",
+                fix="wait for it to end",
             ) from None
     try:
         yield
@@ -76,7 +77,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir():
-        raise IndexExistsError("expected a folder to build in", got=f"{path}, a file", fix="give another path")
+        raise IndexExistsError(
+            "expected a folder to build in", got=f"{path}, a file", fix="give another path"
+        )
     if (path / "manifest.json").exists():
         if not overwrite:
             raise IndexExistsError(
@@ -96,7 +99,7 @@ def create_version(
     engine: VectorIndex,
     engine_name: str,
     engine_reason: str,
-    metric: str,
+    metric: Metric,
     data: Sequence[str],
     seed: int,
 ) -> VersionInfo:
@@ -130,7 +133,7 @@ def create_version(
     n = len(rows)
     ids = np.arange(n, dtype=np.int64)
     number = current_version(path) + 1 if (path / "manifest.json").exists() else 1
-    with _staging(path) as staged:
+    with staging(path) as staged:
         create_catalog(staged / "catalog.duckdb", rows, ids)
         _write_arrays(staged, rows.vectors, ids)
         write_columns(staged / "columns", derive_columns(rows.spaces, rows.sizes, rows.series))
@@ -222,7 +225,7 @@ def fold(path: Path) -> VersionInfo:
     """
     snapshot = Snapshot(path)
     try:
-        with _staging(path) as staged:
+        with staging(path) as staged:
             _write_arrays(staged, snapshot.vectors, snapshot.ids)
             write_columns(staged / "columns", {name: snapshot.columns[name] for name in snapshot.schema})
             if snapshot.info.engine != "exact":
@@ -258,7 +261,7 @@ def _fold_if_grown(path: Path, log: Path) -> None:
 
 
 @contextmanager
-def _staging(path: Path) -> Iterator[Path]:
+def staging(path: Path) -> Iterator[Path]:
     """Give an empty folder to write the next version in; it is gone afterwards, published or not."""
     staged = staging_folder(path)
     with disk_errors("a new version of the index"):
