@@ -121,7 +121,7 @@ def compile_where(text: str, schema: Schema) -> Predicate:
     """
     if not isinstance(text, str):
         raise FilterError("expected a filter as text", got=text)
-    # Here and not above: the import of the parser takes longer than most queries, and not every query filters.
+    # Here and not above: importing the parser takes longer than most queries, and not every query filters.
     from archindex.queries.parse import parse
 
     node = parse(text, schema)
