@@ -103,7 +103,7 @@ class Dags:
         level = 0
         while len(ready):
             self.depth[ready] = level
-            leaving = first_out[_ranges(out_ptr[ready], n_out[ready])]
+            leaving = first_out[ranges(out_ptr[ready], n_out[ready])]
             reached, times = np.unique(target[leaving], return_counts=True)
             waiting[reached] -= times
             ready = reached[waiting[reached] == 0]
@@ -265,16 +265,15 @@ def wl_sketch(dags: Dags, rounds: int, columns: int) -> Floats:
     column = (colours % np.uint64(columns)).astype(np.int64)
     sign = np.where(colours >> np.uint64(63), -1.0, 1.0)
     cells = np.bincount(dags.graph * columns + column, weights=sign, minlength=len(dags) * columns)
-    sketch: Floats = cells.reshape(-1, columns)
-    return sketch
+    return cells.astype(np.float64).reshape(-1, columns)
 
 
 def sizes(dags: Dags) -> Floats:
     """Return sizes of the graph; shape (n, 9).
 
     Logarithms of: inner nodes, edges, weighted nodes, kernel areas of the weighted nodes (which stand for
-    parameters), paths; then depth, width, mean number of terms per node, and whether output and input are
-    connected.
+    parameters), paths, depth, width; then the mean number of terms per node, and whether output and input
+    are connected.
     """
     one = np.ones((dags.batch.n_nodes, 1))
     nodes = dags.per_graph(one * dags.inner[:, None])
@@ -290,7 +289,7 @@ def sizes(dags: Dags) -> Floats:
         [
             np.log1p(nodes), np.log1p(edges), np.log1p(weighted), np.log1p(area),
             np.log1p(path_histogram(dags).sum(axis=1, keepdims=True)),
-            depth, width[:, None], edges / (nodes + 1), np.minimum(depth, 1.0),
+            np.log1p(depth), np.log1p(width)[:, None], edges / (nodes + 1), np.minimum(depth, 1.0),
         ]
     )  # fmt: skip
 
@@ -311,7 +310,7 @@ def _shifted(histogram: Floats) -> Floats:
     return moved
 
 
-def _ranges(start: Ints, length: Ints) -> Ints:
+def ranges(start: Ints, length: Ints) -> Ints:
     """Concatenate ``arange(start[i], start[i] + length[i])`` for all i."""
     joined: Ints = np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
     return joined

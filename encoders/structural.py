@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.batch import GraphBatch
+from archindex.core.errors import CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.encoders import features
 from archindex.encoders.base import Encoder
@@ -28,23 +29,24 @@ _SKETCH: Final = 24  # columns of each hashed group
 
 # Group, what computes it, and the weight of its columns. The weights make Euclidean nearness mean alike in
 # behaviour: they were chosen for 10-nearest-neighbour regression of accuracy on NAS-Bench-201 (CIFAR-100)
-# and NAS-Bench-101 together (benchmarks/locality.py measures it).
-_GROUPS: Final[tuple[tuple[str, Callable[[Dags], Floats], tuple[float, ...]], ...]] = (
-    ("ops", features.op_counts, (0.15,) * features.OP_SLOTS),
-    ("sizes", features.sizes, (0.3, 0.6, 0.3, 0.3, 0.05, 0.05, 0.05, 0.6, 0.3)),
-    ("walk_histogram", features.walk_histogram, (1.0,) * features.WALK_BINS),
-    ("walk_means", features.walk_means, (0.6, 0.3, 0.05, 0.6, 0.05)),
+# and a part of NAS-Bench-101 together (benchmarks/locality.py measures it).
+_Group = tuple[str, Callable[[Dags], Floats], tuple[float, ...]]
+_GROUPS: Final[tuple[_Group, ...]] = (
+    ("ops", lambda dags: np.log1p(features.op_counts(dags)), (0.15,) * features.OP_SLOTS),
+    ("sizes", features.sizes, (0.6, 1.6, 0.6, 0.6, 0.15, 0.15, 0.08, 1.2, 0.3)),
+    ("walk_histogram", features.walk_histogram, (0.5,) * features.WALK_BINS),
+    ("walk_means", lambda dags: np.log1p(features.walk_means(dags)), (3.0, 0.8, 0.3, 1.5, 0.6)),
+    ("path_histogram", lambda dags: np.log1p(features.path_histogram(dags)), (0.4,) * features.WALK_BINS),
     (
-        "path_histogram",
-        lambda dags: np.log1p(features.path_histogram(dags)),
-        (0.4,) * features.WALK_BINS,
+        "path_extremes",
+        lambda dags: np.log1p(features.path_extremes(dags)),
+        (0.1, 0.1, 0.3, 0.6, 0.6, 0.6, 0.6, 0.15),
     ),
-    ("path_extremes", features.path_extremes, (0.05, 0.05, 0.3, 0.05, 0.3, 0.3, 0.3, 0.05)),
-    ("path_sketch", lambda dags: features.path_sketch(dags, _SKETCH), (1.2,) * _SKETCH),
+    ("path_sketch", lambda dags: features.path_sketch(dags, _SKETCH), (0.6,) * _SKETCH),
     ("neighbourhoods", lambda dags: _neighbourhoods(dags), (1.0,) * _SKETCH),
     ("attributes", features.attribute_means, (0.3,) * len(features.MEASURED)),
 )
-_WL_WEIGHTS: Final = (0.1, 0.05, 0.02)  # of radius 1, 2, 3: the larger, the more often all are different
+_WL_WEIGHTS: Final = (0.2, 0.05, 0.04)  # of radius 1, 2, 3: the larger, the more often all are different
 
 _CHUNK: Final = 16_384  # graphs at a time; keeps the working memory small
 
@@ -73,8 +75,9 @@ class StructuralEncoder(Encoder):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the code version; there is nothing else that decides the vectors."""
-        return content_hash(self.name, _VERSION, {"dim": self.dim})
+        """Hash of the code version and the weights of the columns."""
+        weights = np.concatenate([weights for _, _, weights in _GROUPS] + [_WL_WEIGHTS])
+        return content_hash(self.name, _VERSION, {"dim": self.dim}, {"weights": weights})
 
     @property
     def feature_groups(self) -> dict[str, slice]:
@@ -120,13 +123,14 @@ class StructuralEncoder(Encoder):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Return the encoder that `save` wrote; see `Encoder.load` for what it raises."""
-        encoder = cls()
-        content = read_description(Path(folder))
-        check_description(content, Path(folder), name=encoder.name, version=_VERSION)
-        found = content_hash(encoder.name, _VERSION, content["config"])
-        check_fingerprint(content, Path(folder), found)
-        if found != encoder.fingerprint:
-            check_fingerprint({"fingerprint": found}, Path(folder), encoder.fingerprint)
+        encoder, folder = cls(), Path(folder)
+        content = read_description(folder)
+        check_description(content, folder, name=encoder.name, version=_VERSION)
+        if content["config"] != {"dim": encoder.dim}:
+            raise CorruptIndexError(
+                f"expected a vector length of {encoder.dim} in {folder}", got=content["config"]
+            )
+        check_fingerprint(content, folder, encoder.fingerprint)
         return encoder
 
 
