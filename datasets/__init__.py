@@ -11,8 +11,8 @@ if not __name__.startswith("archindex."):
     )
 
 from archindex.datasets.custom import import_table
-from archindex.datasets.info import DATASETS, DatasetInfo
 from archindex.datasets.kept import load_table, remove_table, save_table
+from archindex.datasets.known import DATASETS, DatasetInfo
 from archindex.datasets.registry import dataset_names, get, info, load
 from archindex.datasets.table import Table
 

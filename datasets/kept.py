@@ -21,7 +21,7 @@ from archindex.core.errors import (
 )
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.folder import user_folder
-from archindex.datasets.info import DATASETS, DatasetInfo
+from archindex.datasets.known import DATASETS, DatasetInfo
 from archindex.datasets.parquet import read_parquet, write_parquet
 from archindex.datasets.table import Table
 
@@ -71,9 +71,7 @@ def save_table(table: Table, *, replace: bool = False) -> Path:
             made.mkdir()
             write_parquet(made / _VALUES, {"native": np.array(table.natives, dtype=object), **columns})
             (made / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-            if place.exists():
-                place.rename(Path(scratch) / "old")
-            made.rename(place)
+            _swap(made, place, Path(scratch) / "old")
     except StorageError:
         raise
     except OSError as error:
@@ -91,7 +89,8 @@ def load_table(name: str) -> Table:
     DataUnavailableError
         If its files are damaged.
     """
-    place, about = _about(name)
+    place = _place(name)
+    about = _about(place)
     try:
         specs = [MeasurementSpec(**spec) for spec in about["series"]]
         read = read_parquet(place / _VALUES, ["native", *map(_key, specs)])
@@ -130,26 +129,34 @@ def kept_names() -> list[str]:
 
 
 def kept_info(name: str) -> DatasetInfo:
-    """Return what is known about a table that was kept, without loading it.
+    """Return what is known about a table that was kept, without loading it; a damaged one is not available.
 
     Raises
     ------
     UnknownNameError
         If there is none of that name.
-    DataUnavailableError
-        If its files are damaged.
     """
-    place, about = _about(name)
+    place = _place(name)
+    rows, texts, here = 0, dict.fromkeys(_TEXTS, "") | {"name": name, "description": "damaged"}, ""
     try:
-        return DatasetInfo(
-            rows=int(about["rows"]),
-            origin="imported by you",
-            place=str(place),
-            remedy="import it again",
-            **{key: str(about[key]) for key in _TEXTS},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(place, error) from error
+        about = _about(place)
+        rows, texts, here = int(about["rows"]), {key: str(about[key]) for key in _TEXTS}, str(place)
+    except (DataUnavailableError, KeyError, TypeError, ValueError):
+        # A list of all data sets goes on; loading this one says what is wrong.
+        pass
+    return DatasetInfo(rows=rows, origin="imported by you", place=here, remedy="import it again", **texts)
+
+
+def _swap(made: Path, place: Path, old: Path) -> None:
+    """Put `made` at `place`; what was there goes to `old`, or stays where that fails."""
+    if place.exists():
+        place.rename(old)
+    try:
+        made.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
 
 
 def _place(name: str) -> Path:
@@ -159,15 +166,14 @@ def _place(name: str) -> Path:
     return user_folder() / name
 
 
-def _about(name: str) -> tuple[Path, dict[str, Any]]:
-    place = _place(name)
+def _about(place: Path) -> dict[str, Any]:
     try:
         about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(place, error) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise _damaged(place, f"not format {FORMAT}")
-    return place, about
+    return about
 
 
 def _damaged(place: Path, error: object) -> DataUnavailableError:

@@ -17,7 +17,7 @@ import numpy as np
 
 from archindex.core.errors import DataUnavailableError
 from archindex.core.metrics import MeasurementSpec, Series
-from archindex.datasets.info import DatasetInfo
+from archindex.datasets.known import DatasetInfo
 from archindex.datasets.table import Table
 from archindex.datasets.unpickle import read_plain_pickle
 from archindex.spaces.nasbench201 import EDGES, OPS, NASBench201

@@ -12,7 +12,7 @@ import numpy as np
 from archindex.core.errors import ArchitectureError, DataUnavailableError, TableError
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.folder import data_file, data_folder, folder_remedy
-from archindex.datasets.info import DatasetInfo
+from archindex.datasets.known import DatasetInfo
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table
 from archindex.spaces.nasbench101_cells import PackedCells

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from archindex.core.errors import ArchitectureError, DataUnavailableError, TableError
 from archindex.core.metrics import MeasurementSpec, Provenance, Series
 from archindex.datasets.folder import data_file, data_folder, folder_remedy
-from archindex.datasets.info import DatasetInfo
+from archindex.datasets.known import DatasetInfo
 from archindex.datasets.nasbench201 import CONTEXTS, EPOCHS, computed_costs
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table

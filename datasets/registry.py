@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from archindex.core.errors import DataUnavailableError, UnknownNameError
-from archindex.datasets.info import DATASETS, DatasetInfo
 from archindex.datasets.kept import kept_info, kept_names, load_table
+from archindex.datasets.known import DATASETS, DatasetInfo
 from archindex.datasets.table import Table
 
 

@@ -122,6 +122,23 @@ def test_a_damaged_table_is_told_as_such(damage: str) -> None:
         about.write_text(json.dumps(said | {damage: 99}))
     with pytest.raises(DataUnavailableError, match="import it again"):
         load("mine")
+    assert info("mine").name == "mine"
+    assert info("mine").available == (damage not in ("json", "format"))
+
+
+def test_a_swap_that_fails_puts_the_old_table_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    save_table(table())
+    rename = Path.rename
+
+    def fails_for_new(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("no space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails_for_new)
+    with pytest.raises(StorageError, match="no space left"):
+        save_table(table(n=5), replace=True)
+    assert len(load("mine")) == 3
 
 
 def test_an_unknown_name_points_to_the_nearest() -> None:
