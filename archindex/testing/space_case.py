@@ -22,17 +22,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archindex.core.canonical import arch_id, canonical_form
 from archindex.core.errors import ArchindexError, ArchitectureError, ArgumentError, UnknownNameError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture, Buildable, Costed, Enumerable, SearchSpace
-
-_settings = settings(
-    max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+from archindex.testing.strategies import unhurried
 
 
 class SpaceCase:
@@ -79,7 +76,7 @@ class SpaceCase:
             self.space.parse(value)
 
     def test_any_text_is_parsed_or_refused(self) -> None:
-        @_settings
+        @unhurried
         @given(st.text(max_size=200))
         def check(text: str) -> None:
             self._parses_or_refuses(text)
@@ -90,7 +87,7 @@ class SpaceCase:
         natives = [arch.native for arch in archs]
         alphabet = "".join(sorted(set("".join(natives)))) + " \0x9²"
 
-        @_settings
+        @unhurried
         @given(st.sampled_from(natives), st.data())
         def check(native: str, data: st.DataObject) -> None:
             start = data.draw(st.integers(0, len(native)))

@@ -1,13 +1,17 @@
-"""Hypothesis strategies of graphs, for property tests of whatever takes graphs."""
+"""Random graphs for property tests of whatever takes graphs, and the settings that such tests run with."""
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from archindex.core.graph import ArchGraph
 
 OPS = ("conv", "max_pool", "skip", "none", "add", "sub", "frobnicate")
 """Ops that are drawn; the last is none of the vocabulary."""
+
+unhurried = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+"""For tests that must not fail because the machine is busy."""
 
 
 @st.composite

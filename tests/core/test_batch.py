@@ -10,32 +10,28 @@ from hypothesis import strategies as st
 from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArgumentError
 from archindex.core.graph import ArchGraph
-from archindex.testing.strategies import graphs
 from archindex.core.ops import ATTRIBUTES, OPS
+from archindex.testing.strategies import graphs, unhurried
 
 
-def test_graphs_come_back_as_they_were() -> None:
-    @given(st.lists(graphs(), max_size=5))
-    def check(several: list[ArchGraph]) -> None:
-        batch = GraphBatch.from_graphs(several)
-        assert len(batch) == len(several)
-        assert list(batch) == several
-        assert batch.n_nodes == sum(g.n_nodes for g in several)
-
-    check()
+@unhurried
+@given(st.lists(graphs(), max_size=5))
+def test_graphs_come_back_as_they_were(several: list[ArchGraph]) -> None:
+    batch = GraphBatch.from_graphs(several)
+    assert len(batch) == len(several)
+    assert list(batch) == several
+    assert batch.n_nodes == sum(g.n_nodes for g in several)
 
 
-def test_joining_and_taking_are_inverse() -> None:
-    @given(st.lists(st.lists(graphs(), max_size=3), min_size=1, max_size=4))
-    def check(groups: list[list[ArchGraph]]) -> None:
-        batch = GraphBatch.concat([GraphBatch.from_graphs(group) for group in groups])
-        assert list(batch) == [graph for group in groups for graph in group]
-        start = 0
-        for group in groups:
-            assert list(batch.take(start, start + len(group))) == group
-            start += len(group)
-
-    check()
+@unhurried
+@given(st.lists(st.lists(graphs(), max_size=3), min_size=1, max_size=4))
+def test_joining_and_taking_are_inverse(groups: list[list[ArchGraph]]) -> None:
+    batch = GraphBatch.concat([GraphBatch.from_graphs(group) for group in groups])
+    assert list(batch) == [graph for group in groups for graph in group]
+    start = 0
+    for group in groups:
+        assert list(batch.take(start, start + len(group))) == group
+        start += len(group)
 
 
 def test_unknown_ops_keep_their_names_when_joined() -> None:

@@ -11,7 +11,7 @@ from archindex.core import canonical
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import ARCH_ID_LENGTH, arch_id, arch_ids, canonical_form, reduce_batch
 from archindex.core.graph import ArchGraph
-from archindex.testing.strategies import graphs
+from archindex.testing.strategies import graphs, unhurried
 
 
 def graph(ops: str, *edges: tuple[int, int] | tuple[int, int, int]) -> ArchGraph:
@@ -22,44 +22,36 @@ def graph(ops: str, *edges: tuple[int, int] | tuple[int, int, int]) -> ArchGraph
 PLAIN = graph("input conv output", (0, 1), (1, 2))
 
 
-def test_numbering_does_not_matter() -> None:
-    @given(graphs(), st.data())
-    def check(original: ArchGraph, data: st.DataObject) -> None:
-        other = original.relabelled(data.draw(st.permutations(range(original.n_nodes))))
-        assert arch_id(other) == arch_id(original)
-        assert canonical_form(other) == canonical_form(original)
-
-    check()
+@unhurried
+@given(graphs(), st.data())
+def test_numbering_does_not_matter(original: ArchGraph, data: st.DataObject) -> None:
+    other = original.relabelled(data.draw(st.permutations(range(original.n_nodes))))
+    assert arch_id(other) == arch_id(original)
+    assert canonical_form(other) == canonical_form(original)
 
 
-def test_the_canonical_form_is_reduced_and_stays() -> None:
-    @given(graphs())
-    def check(original: ArchGraph) -> None:
-        form = canonical_form(original)
-        assert arch_id(form) == arch_id(original)
-        assert canonical_form(form) == form
-        assert not {"skip", "none"} & set(form.ops)
-        assert form.n_nodes <= original.n_nodes
-
-    check()
+@unhurried
+@given(graphs())
+def test_the_canonical_form_is_reduced_and_stays(original: ArchGraph) -> None:
+    form = canonical_form(original)
+    assert arch_id(form) == arch_id(original)
+    assert canonical_form(form) == form
+    assert not {"skip", "none"} & set(form.ops)
+    assert form.n_nodes <= original.n_nodes
 
 
-def test_another_op_or_attribute_or_edge_is_another_architecture(
-    graphs: st.SearchStrategy[ArchGraph],
-) -> None:
-    @given(graphs())
-    def check(original: ArchGraph) -> None:
-        form = canonical_form(original)
-        for node, op in enumerate(form.ops):
-            if op not in ("input", "output"):
-                ops = (*form.ops[:node], "attention", *form.ops[node + 1 :])
-                attrs = (*form.attrs[:node], {"heads": 8.0}, *form.attrs[node + 1 :])
-                assert arch_id(ArchGraph(ops, form.edges, form.attrs)) != arch_id(form)
-                assert arch_id(ArchGraph(form.ops, form.edges, attrs)) != arch_id(form)
-        for edge in form.edges:
-            assert arch_id(ArchGraph(form.ops, (*form.edges, edge), form.attrs)) != arch_id(form)
-
-    check()
+@unhurried
+@given(graphs())
+def test_another_op_or_attribute_or_edge_is_another_architecture(original: ArchGraph) -> None:
+    form = canonical_form(original)
+    for node, op in enumerate(form.ops):
+        if op not in ("input", "output"):
+            ops = (*form.ops[:node], "attention", *form.ops[node + 1 :])
+            attrs = (*form.attrs[:node], {"heads": 8.0}, *form.attrs[node + 1 :])
+            assert arch_id(ArchGraph(ops, form.edges, form.attrs)) != arch_id(form)
+            assert arch_id(ArchGraph(form.ops, form.edges, attrs)) != arch_id(form)
+    for edge in form.edges:
+        assert arch_id(ArchGraph(form.ops, (*form.edges, edge), form.attrs)) != arch_id(form)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from archindex.core import graph as graph_module
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
-from archindex.testing.strategies import graphs
+from archindex.testing.strategies import graphs, unhurried
 
 DIAMOND = ArchGraph(
     ("input", "conv", "max_pool", "sub", "output"), ((0, 1, 0), (0, 2, 0), (2, 3, 0), (1, 3, 1), (3, 4, 0))
@@ -56,24 +56,20 @@ def test_left_out_attributes_are_empty() -> None:
     assert ArchGraph(DIAMOND.ops, DIAMOND.edges, ({},) * 5) == DIAMOND
 
 
-def test_edges_point_forward_in_topological_order() -> None:
-    @given(graphs())
-    def check(graph: ArchGraph) -> None:
-        place = {node: i for i, node in enumerate(graph.topological_order())}
-        assert sorted(place) == list(range(graph.n_nodes))
-        assert all(place[source] < place[target] for source, target, _ in graph.edges)
-
-    check()
+@unhurried
+@given(graphs())
+def test_edges_point_forward_in_topological_order(graph: ArchGraph) -> None:
+    place = {node: i for i, node in enumerate(graph.topological_order())}
+    assert sorted(place) == list(range(graph.n_nodes))
+    assert all(place[source] < place[target] for source, target, _ in graph.edges)
 
 
-def test_relabelling_can_be_undone() -> None:
-    @given(graphs(), st.data())
-    def check(graph: ArchGraph, data: st.DataObject) -> None:
-        order = data.draw(st.permutations(range(graph.n_nodes)))
-        back = [order.index(v) for v in range(graph.n_nodes)]
-        assert graph.relabelled(order).relabelled(back) == graph
-
-    check()
+@unhurried
+@given(graphs(), st.data())
+def test_relabelling_can_be_undone(graph: ArchGraph, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(graph.n_nodes)))
+    back = [order.index(v) for v in range(graph.n_nodes)]
+    assert graph.relabelled(order).relabelled(back) == graph
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [0, 0, 1, 2, 3], [1, 2, 3, 4, 5]])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import canonical_form, graph_sizes, reduce_batch
 from archindex.core.graph import ArchGraph
-from archindex.testing.strategies import graphs
+from archindex.testing.strategies import graphs, unhurried
 
 PRIME = 2**61 - 1
 
@@ -35,25 +35,21 @@ def value(graph: ArchGraph, x: int) -> int:
     return values[graph.ops.index("output")]
 
 
-def test_reduction_and_canonical_form_keep_the_function() -> None:
-    @given(graphs(), st.integers(1, PRIME - 1))
-    def check(graph: ArchGraph, x: int) -> None:
-        before = value(graph, x)
-        assert value(reduce_batch(GraphBatch.from_graphs([graph])).graph(0), x) == before
-        assert value(canonical_form(graph), x) == before
-
-    check()
+@unhurried
+@given(graphs(), st.integers(1, PRIME - 1))
+def test_reduction_and_canonical_form_keep_the_function(graph: ArchGraph, x: int) -> None:
+    before = value(graph, x)
+    assert value(reduce_batch(GraphBatch.from_graphs([graph])).graph(0), x) == before
+    assert value(canonical_form(graph), x) == before
 
 
-def test_reducing_many_is_reducing_each() -> None:
-    @given(st.lists(graphs(), max_size=4))
-    def check(several: list[ArchGraph]) -> None:
-        together = reduce_batch(GraphBatch.from_graphs(several))
-        alone = [reduce_batch(GraphBatch.from_graphs([g])).graph(0) for g in several]
-        assert list(together) == alone
-        assert list(reduce_batch(together)) == alone
-
-    check()
+@unhurried
+@given(st.lists(graphs(), max_size=4))
+def test_reducing_many_is_reducing_each(several: list[ArchGraph]) -> None:
+    together = reduce_batch(GraphBatch.from_graphs(several))
+    alone = [reduce_batch(GraphBatch.from_graphs([g])).graph(0) for g in several]
+    assert list(together) == alone
+    assert list(reduce_batch(together)) == alone
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.nasbench201 import OPS, NASBench201, nats_unique_string
 from archindex.spaces.registry import parse_address
+from archindex.testing.space_case import SpaceCase
 
 SPACE = NASBench201()
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -93,8 +94,11 @@ def test_networks_of_one_op_run(op: str, dataset: str) -> None:
     """All edges with one op, none included: the gradient reaches the stem, or is zero there."""
     arch = SPACE.parse(NONE.replace("none", op))
     module = SPACE.build_module(arch, dataset)
-    assert sum(p.numel() for p in module.parameters()) == SPACE.costs([arch.native], dataset).params[0]
-    scores = module(torch.randn(2, *SPACE.input_shape(dataset)))
+    images = torch.randn(2, *SPACE.input_shape(dataset))
+    costs = SPACE.costs([arch.native], dataset)
+    assert sum(p.numel() for p in module.parameters()) == costs.params[0]
+    assert SpaceCase().module_flops(module, images[:1]) == costs.flops[0]
+    scores = module.train()(images)
     assert scores.shape == (2, {"cifar10": 10, "cifar100": 100, "in16_120": 120}[dataset])
     scores.square().sum().backward()
     stem = next(p for name, p in module.named_parameters() if name.startswith("stem"))
