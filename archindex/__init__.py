@@ -9,7 +9,6 @@ Importing this package loads no engine, no database and no deep learning framewo
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from archindex.api import open_index as open
     from archindex.spaces.registry import space
 
-__version__ = version("archindex")
+    __version__: str
 
 __all__ = ["Index", "__version__", "build", "open", "space"]
 
@@ -30,6 +29,10 @@ _EXPORTS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("archindex")
     if name not in _EXPORTS:
         raise AttributeError(f"module 'archindex' has no attribute {name!r}")
     from importlib import import_module
