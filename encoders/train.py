@@ -30,6 +30,9 @@ from archindex.encoders.gin_model import GINModel, GraphTensors
 from archindex.encoders.structural import StructuralEncoder
 
 
+_TARGET_WEIGHT = 0.1  # of the loss of the targets beside that of the distances
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """How long and on how much to train.
@@ -107,7 +110,7 @@ def train(
     def loss_of(rows: npt.NDArray[np.int64]) -> Tensor:
         vectors = model(GraphTensors.of(pick(chosen, rows)))
         far = _distance_loss(vectors, torch.from_numpy(near[rows]))
-        return far + 0.1 * nn.functional.mse_loss(head(vectors), torch.from_numpy(scaled[rows]))
+        return far + _TARGET_WEIGHT * nn.functional.mse_loss(head(vectors), torch.from_numpy(scaled[rows]))
 
     best, best_weights, since = float("inf"), copy.deepcopy(model.state_dict()), 0
     losses: list[float] = []
