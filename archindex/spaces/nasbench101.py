@@ -132,10 +132,7 @@ class NASBench101(SearchSpace[Cell]):
         return cell
 
     def _draw(self, rng: np.random.Generator) -> Cell:
-        first = _first_of_matrix()
-        chosen = int(np.searchsorted(first, rng.integers(first[-1]), side="right")) - 1
-        sources = adjacencies()[chosen]
-        return Cell(sources, tuple(int(i) for i in rng.integers(len(OPS), size=len(sources) - 1)))
+        return cell_at(int(rng.integers(self.size)))
 
     def _neighbors(self, genotype: Cell) -> Iterator[Cell]:
         """Yield every valid cell that differs in one op, in one edge, or in one vertex on a path of its own.
@@ -202,6 +199,18 @@ def adjacencies() -> tuple[tuple[int, ...], ...]:
 def _first_of_matrix() -> npt.NDArray[np.int64]:
     """Return how many native strings have an adjacency matrix before the i-th; the last entry is the size."""
     return np.cumsum([0, *(len(OPS) ** (len(sources) - 1) for sources in adjacencies())])
+
+
+def cell_at(rank: int) -> Cell:
+    """Return the cell that ``NASBench101.enumerate`` yields after `rank` others."""
+    first = _first_of_matrix()
+    chosen = int(np.searchsorted(first, rank, side="right")) - 1
+    sources = adjacencies()[chosen]
+    rest, ops = rank - int(first[chosen]), []
+    for _ in sources[1:]:
+        rest, op = divmod(rest, len(OPS))
+        ops.append(op)
+    return Cell(sources, tuple(reversed(ops)))
 
 
 def _fault(sources: tuple[int, ...]) -> str | None:

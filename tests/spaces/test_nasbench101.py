@@ -11,8 +11,8 @@ import pytest
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Enumerable
-from archindex.spaces.nasbench101 import NASBench101, adjacencies
-from archindex.spaces.nasbench101_cells import MAX_EDGES, PackedCells
+from archindex.spaces.nasbench101 import NASBench101, adjacencies, cell_at
+from archindex.spaces.nasbench101_cells import MAX_EDGES, Cell, PackedCells
 from archindex.spaces.registry import space as named
 
 SPACE = NASBench101()
@@ -114,6 +114,8 @@ def test_listing_starts_small_and_never_repeats() -> None:
     listed = [arch.native for arch in itertools.islice(SPACE.enumerate(), 20_000)]
     assert listed[:3] == [SMALLEST, "conv3x3~0+output~1", "conv1x1~0+output~1"]
     assert len(set(listed)) == 20_000
+    assert [SPACE._format(cell_at(rank)) for rank in range(20_000)] == listed
+    assert cell_at(SPACE.size - 1) == Cell(adjacencies()[-1], (2,) * 5)
 
 
 def test_drawing_is_uniform_over_native_strings() -> None:
