@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Evaluation: recall of searches, curves of architecture search, differences of architectures, plots."""

@@ -1,0 +1,93 @@
+"""The table of errors: what goes wrong becomes one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from archindex.core.errors import ArchindexError, CorruptIndexError, IndexFolderError, InputError
+
+BAD_INPUT: Final = 2
+FAILURE: Final = 1
+INTERRUPTED: Final = 130
+
+# What typer raises for wrong usage has no public name of its own.
+UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
+
+
+def report(error: BaseException, arguments: Sequence[str]) -> int:
+    """Tell people what went wrong, and return the exit code.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+    arguments : sequence of str
+        The command line, without the program.
+    """
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return INTERRUPTED
+    code, message = describe(error, arguments)
+    debug = "--debug" in arguments
+    if debug:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"archindex: error: {message}\n")
+    return code
+
+
+def describe(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
+    """Return the exit code and the line for an error: expected what, got what; the next command."""
+    command = command_of(arguments)
+    if isinstance(error, UsageError):
+        return BAD_INPUT, f"{_usage(error)}; {command} --help"
+    if isinstance(error, ArchindexError):
+        code = BAD_INPUT if isinstance(error, InputError) else FAILURE
+        message = str(error) if error.fix else f"{error}; {_next(error, command)}"
+        return code, " ".join(message.split())
+    if isinstance(error, MemoryError):
+        return FAILURE, "expected enough memory, got none; end other programs and run it again"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return FAILURE, f"expected {command} to work, got {text}; run it again with --debug"
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """Return the command as the user would type it for help: ``archindex data import``."""
+    words = ["archindex"]
+    for word in arguments[:2]:
+        if word.startswith("-") or (len(words) == 2 and words[1] != "data"):
+            break
+        words.append(word)
+    return " ".join(words)
+
+
+def _next(error: ArchindexError, command: str) -> str:
+    """Say what to type where the error itself does not."""
+    if isinstance(error, CorruptIndexError):
+        return "archindex verify PATH --repair"
+    if isinstance(error, IndexFolderError):
+        return "archindex info PATH"
+    return f"{command} --help" if isinstance(error, InputError) else "run it again with --debug"
+
+
+def _usage(error: Exception) -> str:
+    """Word typer's complaint as archindex words its own."""
+    said = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).rstrip(".")
+    param = getattr(error, "param", None)
+    name = str(param.get_error_hint(getattr(error, "ctx", None))).strip("'") if param is not None else ""
+    if said.startswith("Missing ") and name:
+        return f"expected {name}, got nothing"
+    if said.startswith("Invalid value") and name:
+        return f"expected a value of {name}, got {_lower(said.partition(': ')[2])}"
+    if getattr(error, "option_name", None) and said.startswith("No such option"):
+        near = getattr(error, "possibilities", None)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return f"expected an option of this command, got {getattr(error, 'option_name', '')}{hint}"
+    return f"expected another command line, got: {_lower(said)}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,71 @@
+"""A contest: several strategies, many seeds, one oracle, one budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.checks import check_int
+from archindex.core.progress import Progress, silent
+from archindex.search.oracle import ColumnOracle
+from archindex.search.pool import Pool
+from archindex.search.registry import make_strategy
+from archindex.search.run import SearchResult, run_search
+from archindex.store.snapshot import Snapshot
+
+
+def run_contest(
+    snapshot: Snapshot,
+    objective: str,
+    strategies: Sequence[str],
+    *,
+    seeds: int,
+    budget: int,
+    where: str | None = None,
+    progress: Progress = silent,
+) -> dict[str, list[SearchResult]]:
+    """Let every strategy search once with every seed from 0.
+
+    A query reveals the value of one architecture; no strategy asks one twice; aliases count.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        An index that holds every candidate.
+    objective : str
+        Attribute column that is revealed.
+    strategies : sequence of str
+        Names of strategies.
+    seeds, budget : int
+        Seeds of each strategy, and queries of each search.
+    where : str, optional
+        Constraint of all searches.
+    progress : Progress
+        Told after each search.
+
+    Returns
+    -------
+    dict from str to list of SearchResult
+        One result a seed, by strategy.
+    """
+    check_int("seeds", seeds, low=1)
+    pool = Pool(snapshot, where)
+    results: dict[str, list[SearchResult]] = {name: [] for name in strategies}
+    total = seeds * len(results)
+    for seed in range(seeds):
+        for i, name in enumerate(results):
+            strategy = make_strategy(name, pool, objective, seed=seed)
+            oracle = ColumnOracle(snapshot, strategy.objective)
+            results[name].append(run_search(strategy, oracle, budget))
+            progress("search", seed * len(results) + i + 1, total)
+    return results
+
+
+def curves_of(results: Sequence[SearchResult], budget: int) -> npt.NDArray[np.float64]:
+    """Stack the curves of several seeds; shape (len(results), budget).
+
+    A search that ran out of candidates keeps its last value.
+    """
+    return np.stack([np.pad(r.curve, (0, budget - len(r.curve)), mode="edge") for r in results])
