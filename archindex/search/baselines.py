@@ -1,0 +1,108 @@
+"""The baselines that a search is compared with: random search, regularised evolution, local search."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.search.base import Strategy
+from archindex.search.pool import Pool
+
+POPULATION: Final = 20
+SAMPLE: Final = 10
+"""Population and tournament size of the evolution, tuned on NAS-Bench-101 (benchmarks/search.py says how)."""
+
+
+class RandomSearch(Strategy):
+    """Asks uniformly at random, without replacement."""
+
+    name: ClassVar[str] = "random"
+
+    def _propose(self, n: int) -> list[int]:
+        return self._random(n)
+
+
+class RegularizedEvolution(Strategy):
+    """Aging evolution: a tournament among the youngest, one mutation, the oldest dies.
+
+    A child that was asked before is mutated once more, so that no query is wasted.
+
+    References
+    ----------
+    Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019.
+    """
+
+    name: ClassVar[str] = "evolution"
+
+    def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
+        super().__init__(pool, objective, seed=seed, maximize=maximize)
+        self._population: deque[tuple[float, int]] = deque(maxlen=POPULATION)
+
+    def _propose(self, n: int) -> list[int]:
+        if len(self._asked) < POPULATION or not self._population:
+            return self._random(1)
+        drawn = self._rng.choice(len(self._population), min(SAMPLE, len(self._population)), replace=False)
+        child = max(self._population[i] for i in drawn)[1]
+        # Bounded, because around a parent everything may have been asked.
+        for _ in range(100):
+            around = self.pool.neighbors(child)
+            if len(around) == 0:
+                break
+            child = int(self._rng.choice(around))
+            if child not in self._asked:
+                return [child]
+        return self._random(1)
+
+    def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:
+        self._population.extend(
+            (float(score), position)
+            for position, score in zip(positions, scores, strict=True)
+            if score == score
+        )
+
+
+class LocalSearch(Strategy):
+    """Hill climbing by first improvement, with a random restart from every local optimum.
+
+    Neighbours whose value is known already are compared without asking again.
+
+    References
+    ----------
+    White et al., "Exploring the Loss Landscape in Neural Architecture Search", UAI 2021.
+    """
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
+        super().__init__(pool, objective, seed=seed, maximize=maximize)
+        self._start: int | None = None
+        self._current: int | None = None
+        self._left: list[int] = []
+
+    def _propose(self, n: int) -> list[int]:
+        while True:
+            if self._current is None:
+                if self._start is None or self._start not in self._told:
+                    drawn = self._random(1)
+                    self._start = drawn[0] if drawn else None
+                    return drawn
+                self._move(self._start)
+            while self._left:
+                candidate = self._left.pop()
+                if candidate not in self._asked:
+                    self._left.insert(0, candidate)  # looked at again once its value is there
+                    return [candidate]
+                if self._better(candidate):
+                    self._move(candidate)
+            self._start = self._current = None
+
+    def _better(self, candidate: int) -> bool:
+        assert self._current is not None
+        return self._told.get(candidate, -np.inf) > self._told[self._current]
+
+    def _move(self, position: int) -> None:
+        self._current = position
+        self._left = self._rng.permutation(self.pool.neighbors(position)).tolist()
