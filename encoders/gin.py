@@ -37,9 +37,8 @@ _CHUNK: Final = 4096  # graphs at a time
 class GINEncoder(Encoder):
     """Encode the functional DAG by a direction-aware graph isomorphism network.
 
-    `fit` needs no labels: it makes distances agree with those of the structural features and all structural
-    features readable from the vector (`archindex.encoders.train`). Ops outside the vocabulary are hashed to
-    rows of the op table.
+    `fit` needs no labels: it makes distances agree with those of the structural encoder
+    (`archindex.encoders.train`). Ops outside the vocabulary are hashed to rows of the op table.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class GINEncoder(Encoder):
     """
 
     def __init__(
-        self, dim: int = 64, width: int = 64, layers: int = 4, epochs: int = 30, graphs: int = 20_000
+        self, dim: int = 64, width: int = 64, layers: int = 4, epochs: int = 30, graphs: int = 12_000
     ) -> None:
         self._config = {
             "dim": check_int("dim", dim, low=1, high=4096),

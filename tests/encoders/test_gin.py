@@ -64,6 +64,14 @@ def test_needs_two_different_graphs() -> None:
         GINEncoder(epochs=1).fit(same)
 
 
+def test_two_different_graphs_are_enough() -> None:
+    encoder = GINEncoder(dim=4, width=8, layers=1, epochs=20)
+    pair = GraphBatch.from_graphs([chain("conv"), chain("conv", "conv")])
+    encoder.fit(pair)
+    near, far = encoder.encode(pair)
+    assert np.linalg.norm(near - far) > 0.1
+
+
 @pytest.mark.parametrize("option", ["dim", "width", "layers", "epochs", "graphs"])
 def test_refuses_options_out_of_range(option: str) -> None:
     with pytest.raises(ArgumentError, match=option):
