@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.batch import GraphBatch
 from archindex.core.canonical import graph_sizes
 from archindex.core.checks import check_choice, check_int, check_vectors
-from archindex.core.errors import ArchitectureError, ArgumentError, UnknownNameError
+from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.core.metrics import MeasurementSpec, Series, spec_of_column
 from archindex.core.progress import Progress, silent
 from archindex.hits import Hits, Record
 from archindex.indexes import Metric
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
-from archindex.spaces.registry import SPACES, parse_address, space
-from archindex.store.rows import RowInfo, Rows
+from archindex.store.addresses import Address, Addresses, Query, architecture_of, pack
+from archindex.store.rows import Rows
 from archindex.store.snapshot import Snapshot
 from archindex.store.version import VersionInfo
 from archindex.store.writer import add_rows, fold, remove_rows, writing
@@ -30,10 +28,6 @@ from archindex.store.writer import add_rows, fold, remove_rows, writing
 if TYPE_CHECKING:
     from archindex.search.decode import Decoded
     from archindex.search.walk import Walk
-
-Query = str | int | Architecture | npt.NDArray[Any] | Sequence[Any]
-"""What stands for a point to search from: a native string, ``space:native``, an arch_id or its beginning, a
-row id, an `Architecture`, or a vector; a list of those (not of numbers) is a batch."""
 
 
 class Index:
@@ -62,6 +56,7 @@ class Index:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._snapshot = Snapshot(self.path)
+        self._addresses = Addresses(self._snapshot)
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -93,10 +88,10 @@ class Index:
         """The view of the store that this object shows."""
         return self._snapshot
 
-    @cached_property
+    @property
     def spaces(self) -> tuple[str, ...]:
         """Names of the search spaces in the index."""
-        return self._snapshot.columns["space"].categories
+        return self._addresses.spaces
 
     def close(self) -> None:
         """Let go of the files."""
@@ -105,10 +100,10 @@ class Index:
     def refresh(self) -> None:
         """Show what has been written since."""
         old, self._snapshot = self._snapshot, Snapshot(self.path)
+        self._addresses = Addresses(self._snapshot)
         old.close()
-        self.__dict__.pop("spaces", None)
 
-    def architecture(self, address: str | int | Architecture) -> Architecture:
+    def architecture(self, address: Address) -> Architecture:
         """Return the architecture that a native string, ``space:native``, an arch_id or a row id names.
 
         It need not be in the index, unless it is named by arch_id or row id. Of several rows with the same
@@ -121,16 +116,9 @@ class Index:
         UnknownNameError
             If an arch_id or a row id is not in the index, or the beginning of an arch_id fits several.
         """
-        if isinstance(address, Architecture):
-            return address
-        if isinstance(address, (int, np.integer)):
-            return self._of(self._row(int(address)))
-        known = self._rows(address)
-        if known:
-            return self._of(known[0])
-        return self._parse(address)
+        return self._addresses.architecture(address)
 
-    def get(self, address: str | int | Architecture) -> Record:
+    def get(self, address: Address) -> Record:
         """Return everything that the index holds of one architecture.
 
         Raises
@@ -140,7 +128,7 @@ class Index:
         ArchitectureError
             If a string is malformed.
         """
-        row = self._known_row(address)
+        row = self._addresses.row(address)
         if row is None:
             raise UnknownNameError(
                 "expected an architecture of the index", got=str(address), fix="add it first"
@@ -148,7 +136,7 @@ class Index:
         place = self._snapshot.positions(np.array([row.row_id]))
         return Record(
             row_id=row.row_id,
-            architecture=self._of(row),
+            architecture=architecture_of(row),
             attributes={name: self._snapshot.columns[name].take(place).to_list()[0] for name in self.schema},
             measurements=tuple(self._snapshot.measurements(row.row_id)),
             vector=np.array(self._snapshot.vectors[place[0]]),
@@ -156,7 +144,7 @@ class Index:
 
     def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float32]:
         """Return the embeddings of architectures, in the index or not; float32, shape (n, dim)."""
-        return self._snapshot.encoder.encode(_graphs(architectures))
+        return self._snapshot.encoder.encode(pack(architectures))
 
     def query(
         self,
@@ -196,7 +184,7 @@ class Index:
         check_int("k", k, low=1)
         for name in select or ():
             check_choice("column", name, self.schema)
-        vectors, batched = self._query_vectors(like)
+        vectors, batched = self._addresses.query_vectors(like)
         found, plan = self._snapshot.search(vectors, k, where, strategy)
         names = list(self.schema) if select is None else list(select)
         hits = [
@@ -238,7 +226,7 @@ class Index:
         IndexLockedError, StorageError
             If the index cannot be written to; nothing was added.
         """
-        parsed = [a if isinstance(a, Architecture) else self._parse(a) for a in architectures]
+        parsed = [a if isinstance(a, Architecture) else self._addresses.parse(a) for a in architectures]
         series = []
         for key, values in (measurements or {}).items():
             spec = key if isinstance(key, MeasurementSpec) else spec_of_column(key, source=source)
@@ -248,7 +236,7 @@ class Index:
                 raise ArgumentError(f"expected numbers for {spec.column}", got=values) from None
         if not parsed:
             return np.empty(0, dtype=np.int64)
-        graphs = _graphs(parsed)
+        graphs = pack(parsed)
         rows = Rows(
             spaces=[a.space.name for a in parsed],
             natives=[a.native for a in parsed],
@@ -261,7 +249,7 @@ class Index:
         self.refresh()
         return ids
 
-    def remove(self, addresses: Iterable[str | int | Architecture]) -> int:
+    def remove(self, addresses: Iterable[Address]) -> int:
         """Remove architectures; on return their removal is safe on disk. Return how many were there.
 
         Raises
@@ -269,7 +257,7 @@ class Index:
         IndexLockedError, StorageError
             If the index cannot be written to; nothing was removed.
         """
-        rows = [self._known_row(address) for address in addresses]
+        rows = [self._addresses.row(address) for address in addresses]
         ids = np.array([row.row_id for row in rows if row is not None], dtype=np.int64)
         removed = remove_rows(self.path, ids) if len(ids) else 0
         self.refresh()
@@ -302,9 +290,7 @@ class Index:
 
         return decode(self._snapshot, check_vectors("vectors", vectors, dim=self.info.dim))
 
-    def interpolate(
-        self, a: str | int | Architecture, b: str | int | Architecture, steps: int = 5
-    ) -> list[Decoded]:
+    def interpolate(self, a: Address, b: Address, steps: int = 5) -> list[Decoded]:
         """Decode `steps` points evenly spaced from `a` to `b`, both included.
 
         Raises
@@ -313,7 +299,7 @@ class Index:
             If `steps` is less than 2, or an architecture cannot be found.
         """
         check_int("steps", steps, low=2)
-        ends = np.concatenate([self._query_vectors(a)[0], self._query_vectors(b)[0]])
+        ends = self._addresses.vectors([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode(ends[0] * (1 - share) + ends[1] * share)
 
@@ -347,85 +333,15 @@ class Index:
         self, ids: npt.NDArray[np.int64], distances: npt.NDArray[np.float32], names: list[str], plan: Any
     ) -> Hits:
         place = self._snapshot.positions(ids)
+        rows = self._snapshot.describe(ids)
         return Hits(
             ids=ids,
             distances=distances,
-            architectures=tuple(self._of(row) for row in self._snapshot.describe(ids)),
-            arch_ids=tuple(row.arch_id for row in self._snapshot.describe(ids)),
+            architectures=tuple(architecture_of(row) for row in rows),
+            arch_ids=tuple(row.arch_id for row in rows),
             attributes={name: self._snapshot.columns[name].take(place).to_list() for name in names},
             plan=plan,
         )
-
-    def _query_vectors(self, like: Query) -> tuple[npt.NDArray[np.float32], bool]:
-        if isinstance(like, np.ndarray) and like.dtype.kind in "fiu":
-            return check_vectors("the query", like, dim=self.info.dim), like.ndim > 1
-        if isinstance(like, (str, int, np.integer, Architecture)):
-            return self._vectors_of([like]), False
-        items = list(like)
-        if items and all(isinstance(x, (float, np.floating)) for x in items):
-            return check_vectors("the query", np.asarray(items), dim=self.info.dim), False
-        if any(isinstance(x, np.ndarray) for x in items):
-            return check_vectors("the query", np.stack(items), dim=self.info.dim), True
-        return self._vectors_of(items), True
-
-    def _vectors_of(self, addresses: Sequence[str | int | Architecture]) -> npt.NDArray[np.float32]:
-        """Look vectors up in the index where it has them; encode the others."""
-        vectors = np.empty((len(addresses), self.info.dim), dtype=np.float32)
-        strangers: list[int] = []
-        for i, address in enumerate(addresses):
-            row = self._known_row(address)
-            if row is None:
-                strangers.append(i)
-            else:
-                vectors[i] = self._snapshot.vectors[self._snapshot.positions(np.array([row.row_id]))[0]]
-        if strangers:
-            vectors[strangers] = self.encode([self.architecture(addresses[i]) for i in strangers])
-        return vectors
-
-    def _known_row(self, address: str | int | Architecture) -> RowInfo | None:
-        if isinstance(address, (int, np.integer)):
-            return self._row(int(address))
-        if isinstance(address, Architecture):
-            found = self._snapshot.find(address.native, address.space.name)
-        else:
-            found = self._rows(address) or self._rows(str(self._parse(address)))
-        return found[0] if found else None
-
-    def _rows(self, address: str) -> list[RowInfo]:
-        """Return the rows that a string names, without parsing it."""
-        name, colon, native = address.strip().partition(":")
-        if colon and name in SPACES:
-            return self._snapshot.find(native.strip(), name)
-        found = self._snapshot.find(address.strip())
-        if len({row.arch_id for row in found}) > 1:
-            raise UnknownNameError(
-                "expected an address that fits one architecture",
-                got=f"{address}, which fits {len(found)} rows",
-                fix="give more digits of the arch_id, or space:native",
-            )
-        return found
-
-    def _row(self, row_id: int) -> RowInfo:
-        self._snapshot.positions(np.array([row_id]))
-        return self._snapshot.describe(np.array([row_id]))[0]
-
-    def _parse(self, text: str) -> Architecture:
-        name, colon, _ = text.partition(":")
-        if colon and name.strip() in SPACES:
-            return parse_address(text)
-        if len(self.spaces) == 1:
-            return space(self.spaces[0]).parse(text)
-        for candidate in self.spaces:
-            if space(candidate).validate(text):
-                return space(candidate).parse(text)
-        raise ArchitectureError(
-            f"expected an architecture of {', '.join(self.spaces) or 'a search space'}",
-            got=text,
-            fix="write it as space:native",
-        )
-
-    def _of(self, row: RowInfo) -> Architecture:
-        return Architecture(space(row.space), row.native)
 
 
 def open_index(path: str | Path) -> Index:
@@ -470,14 +386,12 @@ def build(
     InputError, DataUnavailableError, StorageError, IndexLockedError
         As `archindex.jobs.build.build_index`.
     """
-    from archindex.datasets import load
     from archindex.jobs.build import build_index
 
     items = [data] if isinstance(data, str) or not isinstance(data, Sequence) else list(data)
-    tables = [load(item) if isinstance(item, str) else item for item in items]
     build_index(
         Path(path),
-        tables,
+        items,
         encoder=encoder,
         engine=engine,
         metric=metric,
@@ -486,12 +400,3 @@ def build(
         progress=progress,
     )
     return Index(path)
-
-
-def _graphs(architectures: Sequence[Architecture]) -> GraphBatch:
-    """Pack the graphs of architectures of any spaces, in their order."""
-    if not architectures:
-        return GraphBatch.from_graphs([])
-    if len({a.space for a in architectures}) == 1:
-        return architectures[0].space.graphs([a.native for a in architectures])
-    return GraphBatch.from_graphs(a.graph for a in architectures)

@@ -22,7 +22,7 @@ from archindex.core.checks import check_choice, check_int
 from archindex.core.errors import ArchindexError, ArgumentError
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.core.progress import Progress, silent
-from archindex.datasets import Table
+from archindex.datasets import Table, load
 from archindex.encoders import Encoder, load_encoder, make_encoder
 from archindex.indexes import ENGINES, choose_engine, make_index
 from archindex.indexes.base import METRICS, Metric
@@ -38,7 +38,7 @@ CHUNK: Final = 8192
 
 def build_index(
     path: Path,
-    tables: Sequence[Table],
+    data: Sequence[Table | str],
     *,
     encoder: str = "structural",
     engine: str = "auto",
@@ -53,8 +53,8 @@ def build_index(
     ----------
     path : Path
         Folder of the index; made if it is not there.
-    tables : sequence of Table
-        Data sets; those of the same search space are merged, the first one's values standing.
+    data : sequence of Table or str
+        Data sets, or their names; those of the same search space are merged, the first one's values standing.
     encoder : str
         Name of the encoder; a learned one is trained on the data sets' architectures.
     engine : str
@@ -80,13 +80,14 @@ def build_index(
     StorageError, IndexLockedError
         If the folder cannot be written to; an index that was there stays as it was.
     """
-    if not tables:
+    if not data:
         raise ArgumentError("expected at least one data set", got=0)
     check_choice("engine", engine, ["auto", *ENGINES])
     check_choice("metric", metric, METRICS)
     check_int("seed", seed, low=0)
     fresh = make_encoder(encoder)
     check_target(path, overwrite=overwrite)
+    tables = [load(item) if isinstance(item, str) else item for item in data]
     merged = _merge(tables)
     with writing(path):
         work = path / "building"

@@ -57,11 +57,8 @@ class RegularizedEvolution(Strategy):
         return self._random(1)
 
     def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:
-        self._population.extend(
-            (float(score), position)
-            for position, score in zip(positions, scores, strict=True)
-            if score == score
-        )
+        born = zip(scores.tolist(), positions, strict=True)
+        self._population.extend((score, position) for score, position in born if not np.isnan(score))
 
 
 class LocalSearch(Strategy):

@@ -13,7 +13,7 @@ Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 200
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +142,7 @@ class Surrogate:
         low = solved[:, c].astype(np.float64)
         diagonal = np.sqrt(max(self._amplitude - float(low @ low), 0.0) + self.noise)
         row = (self._kernel(distances) - solved[:, c] @ solved) / np.float32(diagonal)
-        return row, np.append(low, diagonal)
+        return row.astype(np.float32, copy=False), np.append(low, diagonal)
 
     @property
     def _amplitude(self) -> float:
@@ -151,7 +151,8 @@ class Surrogate:
     def _kernel(self, distances: Singles) -> Singles:
         """Return the covariance at squared distances of shape (n_groups, ...)."""
         relevance = np.exp(2 * self._theta[:-2]).astype(np.float32)
-        return np.float32(self._amplitude) * _matern(np.tensordot(relevance, distances, 1))
+        covariance: Singles = np.float32(self._amplitude) * _matern(np.tensordot(relevance, distances, 1))
+        return covariance
 
     def _fit(self, labels: Floats) -> None:
         n, g = len(self._seen), len(self._groups)
@@ -229,12 +230,13 @@ def _scaled(group: Singles, scaling: tuple[Singles, float]) -> Singles:
     return np.ascontiguousarray((group - centre) * np.float32(scale), dtype=np.float32)
 
 
-def _matern(squared: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def _matern(squared: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Matern 5/2 correlation at squared distances, in their precision."""
     r = np.sqrt(5 * squared)
-    return (1 + r + r * r / 3) * np.exp(-r)
+    return np.asarray((1 + r + r * r / 3) * np.exp(-r))
 
 
 def _matern_slope(squared: Floats) -> Floats:
-    """Derivative of the Matern 5/2 kernel by the squared distance."""
+    """Derivative of the Matern 5/2 correlation by the squared distance."""
     r = np.sqrt(5 * squared)
-    return -(5 / 6) * (1 + r) * np.exp(-r)
+    return np.asarray(-(5 / 6) * (1 + r) * np.exp(-r))

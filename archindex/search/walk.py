@@ -114,9 +114,10 @@ class Walk(Strategy):
     def _expand(self) -> None:
         """Bring into view what lies around the elites, and between them."""
         ranked = sorted(self._told, key=lambda i: -np.nan_to_num(self._told[i], nan=-np.inf))
-        elites = list({int(self.pool.classes[i]): i for i in reversed(ranked[: 4 * ELITES])}.values())[::-1][
-            :ELITES
-        ]
+        best_of_class: dict[int, int] = {}
+        for position in ranked:
+            best_of_class.setdefault(int(self.pool.classes[position]), position)
+        elites = list(best_of_class.values())[:ELITES]
         new = [i for i in elites if i not in self._expanded]
         if not new:
             return
@@ -124,7 +125,7 @@ class Walk(Strategy):
         around = [self.pool.neighbors(i) for i in new]
         if len(self._candidates) < len(np.unique(self.pool.classes)):
             points = self.pool.vectors[elites]
-            between = (points[:, None] + points[None])[np.triu_indices(len(elites))] / 2
+            between = (points[:, None] + points[None])[np.triu_indices(len(elites))] / np.float32(2)
             around.append(self.pool.nearest(between, NEAREST))
         self._bring_in(np.concatenate(around))
 

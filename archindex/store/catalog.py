@@ -27,8 +27,8 @@ _TABLES: Final = """
 CREATE TABLE architectures (row_id BIGINT, space VARCHAR NOT NULL, native VARCHAR NOT NULL,
                             arch_id VARCHAR NOT NULL);
 CREATE TABLE series (series_id INTEGER, metric VARCHAR NOT NULL, context VARCHAR NOT NULL,
-                     split VARCHAR NOT NULL, epochs INTEGER, seed INTEGER, aggregate VARCHAR NOT NULL, device VARCHAR NOT NULL,
-                     provenance VARCHAR NOT NULL, source VARCHAR NOT NULL);
+                     split VARCHAR NOT NULL, epochs INTEGER, seed INTEGER, aggregate VARCHAR NOT NULL,
+                     device VARCHAR NOT NULL, provenance VARCHAR NOT NULL, source VARCHAR NOT NULL);
 CREATE TABLE measurements (row_id BIGINT NOT NULL, series_id INTEGER NOT NULL, value DOUBLE NOT NULL);
 """
 
