@@ -76,7 +76,9 @@ class Encoder(ABC):
         IndexMissingError
             If there is no encoder in `folder`.
         IndexVersionError
-            If it was written by a newer archindex, or its vectors would differ from those of this one.
+            If it was written by a newer archindex.
+        EncoderMismatchError
+            If it is another encoder, or older code made its vectors.
         CorruptIndexError
             If a file is damaged, or is not what the fingerprint was taken of.
         """

@@ -73,8 +73,8 @@ class Dags:
         self.batch = reduce_batch(batch)
         op = self.batch.op
         self.inner = (op != OP_ID["input"]) & (op != OP_ID["output"])
-        self.weighted = self._among(PARAMETRIC)
-        self.pool = self._among(_POOLS)
+        self.weighted = self.among(PARAMETRIC)
+        self.pool = self.among(_POOLS)
         kernel = self.batch.attrs[:, ATTRIBUTE_ID["kernel"]].astype(np.float64)
         self.kernel = np.clip(np.nan_to_num(kernel, nan=1.0), 1.0, 1e6)
         kept = [ATTRIBUTE_ID[name] for name in ("kernel", "dilation", "groups")]
@@ -89,7 +89,8 @@ class Dags:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def _among(self, names: frozenset[str]) -> npt.NDArray[np.bool_]:
+    def among(self, names: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Mark the nodes whose op is one of `names`; bool, shape (n_nodes,)."""
         return np.array([name in names for name in self.batch.op_names])[self.batch.op]
 
     def _sort_levels(self) -> list[tuple[Ints, Ints, Ints]]:
@@ -164,7 +165,7 @@ def op_counts(dags: Dags) -> Floats:
     names = dags.batch.op_names
     hashed = max(_SLOT.values()) + 1
     slot = np.array([_SLOT.get(name, hashed) for name in names])[dags.batch.op]
-    by_kernel = dags._among(_BY_KERNEL)
+    by_kernel = dags.among(_BY_KERNEL)
     slot = slot + np.where(by_kernel, (dags.kernel > 1).astype(int) + (dags.kernel > 3), 0)
     cells = dags.graph[dags.inner] * OP_SLOTS + slot[dags.inner]
     return np.bincount(cells, minlength=len(dags) * OP_SLOTS).reshape(-1, OP_SLOTS).astype(np.float64)

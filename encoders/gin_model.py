@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archindex.core.batch import GraphBatch
-from archindex.core.ops import OP_ID, OPS
+from archindex.core.ops import OP_ID
 from archindex.encoders.features import MEASURED
 
 with warnings.catch_warnings():
@@ -162,6 +162,3 @@ def _row(name: str) -> int:
     if known is not None:
         return known
     return OP_ROWS + hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % HASHED_ROWS
-
-
-assert len(OPS) <= OP_ROWS

@@ -10,7 +10,9 @@ import torch
 
 from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArgumentError
+from archindex.core.ops import OPS
 from archindex.encoders.gin import GINEncoder
+from archindex.encoders.gin_model import OP_ROWS
 from archindex.encoders.train import pick
 from archindex.testing.encoder_case import EncoderCase, chain
 
@@ -90,3 +92,7 @@ def test_picked_graphs_are_the_graphs() -> None:
     batch = EncoderCase.graphs()
     rows = np.array([5, 0, 17, 5])
     assert list(pick(batch, rows)) == [batch.graph(int(i)) for i in rows]
+
+
+def test_the_op_table_has_a_row_for_every_op() -> None:
+    assert len(OPS) <= OP_ROWS
