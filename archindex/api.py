@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from archindex.store.version import VersionInfo
 from archindex.store.writer import add_rows, fold, remove_rows, writing
 
 if TYPE_CHECKING:
+    from archindex.datasets import Table
     from archindex.search.decode import Decoded
     from archindex.search.walk import Walk
 
@@ -45,12 +46,6 @@ class Index:
     ------
     IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
         If the folder cannot be opened.
-
-    Examples
-    --------
-    >>> import archindex as ax
-    >>> index = ax.open("nb201.index")  # doctest: +SKIP
-    >>> hits = index.query(arch, k=10, where="cifar10_latency_ms < 14")  # doctest: +SKIP
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -146,6 +141,24 @@ class Index:
         """Return the embeddings of architectures, in the index or not; float32, shape (n, dim)."""
         return self._snapshot.encoder.encode(pack(architectures))
 
+    @overload
+    def query(
+        self, like: Address, k: int = ..., where: str | None = ..., *,
+        select: Sequence[str] | None = ..., strategy: str = ...,
+    ) -> Hits: ...  # fmt: skip
+
+    @overload
+    def query(
+        self, like: list[Address] | tuple[Address, ...], k: int = ..., where: str | None = ..., *,
+        select: Sequence[str] | None = ..., strategy: str = ...,
+    ) -> list[Hits]: ...  # fmt: skip
+
+    @overload
+    def query(
+        self, like: npt.NDArray[Any] | Sequence[float], k: int = ..., where: str | None = ..., *,
+        select: Sequence[str] | None = ..., strategy: str = ...,
+    ) -> Any: ...  # fmt: skip
+
     def query(
         self,
         like: Query,
@@ -187,10 +200,7 @@ class Index:
         vectors, batched = self._addresses.query_vectors(like)
         found, plan = self._snapshot.search(vectors, k, where, strategy)
         names = list(self.schema) if select is None else list(select)
-        hits = [
-            self._hits(found.ids[i, :count], found.distances[i, :count], names, plan)
-            for i, count in enumerate(found.counts)
-        ]
+        hits = [Hits.of(self._snapshot, found, i, names, plan) for i in range(len(vectors))]
         return hits if batched else hits[0]
 
     def add(
@@ -329,20 +339,6 @@ class Index:
 
         return Walk(Pool(self._snapshot, where), objective, seed=seed, maximize=maximize)
 
-    def _hits(
-        self, ids: npt.NDArray[np.int64], distances: npt.NDArray[np.float32], names: list[str], plan: Any
-    ) -> Hits:
-        place = self._snapshot.positions(ids)
-        rows = self._snapshot.describe(ids)
-        return Hits(
-            ids=ids,
-            distances=distances,
-            architectures=tuple(architecture_of(row) for row in rows),
-            arch_ids=tuple(row.arch_id for row in rows),
-            attributes={name: self._snapshot.columns[name].take(place).to_list() for name in names},
-            plan=plan,
-        )
-
 
 def open_index(path: str | Path) -> Index:
     """Open the index at `path`; ``archindex.open`` is this function. See `Index`."""
@@ -351,7 +347,7 @@ def open_index(path: str | Path) -> Index:
 
 def build(
     path: str | Path,
-    data: str | Sequence[Any] = "nasbench201",
+    data: str | Table | Sequence[str | Table] = "nasbench201",
     *,
     encoder: str = "structural",
     engine: str = "auto",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.metrics import Measurement
-from archindex.queries import Plan
+from archindex.queries import Found, Plan
 from archindex.queries.columns import Value
 from archindex.spaces.base import Architecture
+from archindex.store.addresses import architecture_of
+from archindex.store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,21 @@ class Hits:
     arch_ids: tuple[str, ...]
     attributes: Mapping[str, list[Value]]
     plan: Plan
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, found: Found, i: int, names: Sequence[str], plan: Plan) -> Hits:
+        """Look up what was found for query `i` of a search, with the attribute columns `names`."""
+        ids = found.ids[i, : found.counts[i]]
+        rows = snapshot.describe(ids)
+        place = snapshot.positions(ids)
+        return cls(
+            ids=ids,
+            distances=found.distances[i, : found.counts[i]],
+            architectures=tuple(architecture_of(row) for row in rows),
+            arch_ids=tuple(row.arch_id for row in rows),
+            attributes={name: snapshot.columns[name].take(place).to_list() for name in names},
+            plan=plan,
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
