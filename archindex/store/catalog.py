@@ -197,7 +197,7 @@ def _writing(path: Path) -> Iterator[DuckDBPyConnection]:
         with duckdb.connect(str(path)) as con:
             yield con
             con.execute("CHECKPOINT")
-    except duckdb.IOException as error:
+    except (duckdb.OperationalError, duckdb.FatalException) as error:  # fatal: a full disk at a checkpoint
         raise StorageError(
             "expected the disk to take the catalogue", got=str(error), fix="free some space and try again"
         ) from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from archindex.core.errors import CorruptIndexError, StorageError
+from archindex.core.errors import ArchindexError, CorruptIndexError, StorageError
 
 _CHUNK = 1 << 20
 
@@ -22,10 +22,11 @@ def disk_errors(doing: str) -> Iterator[None]:
     """Turn what the disk refuses inside the block into `StorageError`."""
     try:
         yield
-    except StorageError:
+    except ArchindexError:
         raise
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        # NumPy says how many items it could not write, and gives no number of an error.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
         fix = (
             "free some space and run the same command again" if full else "check the disk and its permissions"
         )
@@ -56,11 +57,15 @@ def sync_tree(folder: Path) -> None:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves either the old content or the new."""
     beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

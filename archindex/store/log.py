@@ -115,17 +115,20 @@ def append(path: Path, line: bytes) -> None:
     with disk_errors("a record of the log"):
         is_new = not path.exists()
         path.parent.mkdir(exist_ok=True)
-        with path.open("ab") as out:
+        # Unbuffered: a buffer would write the rest of a refused record when the file is closed, after the cut.
+        with path.open("ab", buffering=0) as out:
             before = out.tell()
             try:
-                out.write(line)
-                out.flush()
+                written = 0
+                while written < len(line):
+                    written += out.write(line[written:])
                 os.fsync(out.fileno())
+                if is_new:
+                    sync_folder(path.parent)
+                    sync_folder(path.parent.parent)
             except OSError:
                 os.ftruncate(out.fileno(), before)
                 raise
-        if is_new:
-            sync_folder(path.parent)
 
 
 def replay(path: Path, dim: int) -> tuple[Delta, int]:

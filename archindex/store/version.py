@@ -148,7 +148,7 @@ def missing(path: Path) -> IndexMissingError:
     """Build the error for a path without an index, saying what to type."""
     if not path.exists():
         got, fix = f"{path}, which does not exist", f"archindex build {path} --data nasbench201"
-    elif (path / "versions").is_dir():
+    elif (path / "versions").is_dir() or (path / "building").is_dir():
         got, fix = f"{path}, an unfinished build", "run the same archindex build again to finish it"
     else:
         got, fix = f"{path}, without manifest.json", "give the folder that archindex build wrote"
@@ -261,14 +261,30 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
         sync_tree(staged)
         remove_tree(final)
         staged.rename(final)
-        sync_folder(final.parent)
-        if log:
-            write_atomic(log_path(path, info.number), log)
-        else:
-            log_path(path, info.number).unlink(missing_ok=True)
-        write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": info.number})
-    for folder in final.parent.iterdir():
-        if folder.name.isdigit() and int(folder.name) < info.number - 1:
-            remove_tree(folder)
-            log_path(path, int(folder.name)).unlink(missing_ok=True)
+        try:
+            sync_folder(final.parent)
+            if log:
+                write_atomic(log_path(path, info.number), log)
+            else:
+                log_path(path, info.number).unlink(missing_ok=True)
+            write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": info.number})
+        except OSError:
+            _discard_unpublished(path, info.number)
+            raise
+        for folder in final.parent.iterdir():
+            if folder.name.isdigit() and int(folder.name) < info.number - 1:
+                # The log first: without its folder nothing would lead to it any more.
+                log_path(path, int(folder.name)).unlink(missing_ok=True)
+                remove_tree(folder)
     return described
+
+
+def _discard_unpublished(path: Path, number: int) -> None:
+    """Give the space of a version back, unless the manifest names it already."""
+    try:
+        published = current_version(path)
+    except IndexMissingError:
+        published = 0
+    if published != number:
+        remove_tree(version_folder(path, number))
+        log_path(path, number).unlink(missing_ok=True)

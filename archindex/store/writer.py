@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from archindex.core.errors import IndexExistsError, IndexLockedError
+from archindex.core.errors import ArgumentError, IndexExistsError, IndexLockedError, StorageError
 from archindex.core.metrics import MeasurementSpec
 from archindex.encoders import Encoder
 from archindex.indexes import Metric, VectorIndex
@@ -170,7 +171,7 @@ def add_rows(path: Path, rows: Rows) -> npt.NDArray[np.int64]:
     Raises
     ------
     ArgumentError
-        If a measurement is infinite.
+        If a measurement is infinite, or the vectors are not of the index's dimension.
     IndexLockedError, StorageError
         If the index cannot be written to; nothing was added.
     """
@@ -178,6 +179,12 @@ def add_rows(path: Path, rows: Rows) -> npt.NDArray[np.int64]:
     with writing(path):
         snapshot = Snapshot(path)
         try:
+            if rows.vectors.shape != (len(rows), snapshot.info.dim):
+                raise ArgumentError(
+                    f"expected vectors of shape ({len(rows)}, {snapshot.info.dim})",
+                    got=rows.vectors.shape,
+                    fix="open the index anew if it was built again meanwhile",
+                )
             log = log_path(path, snapshot.info.number)
             cut_torn_record(log, snapshot.whole_log)
             ids, added = _assign(snapshot, rows)
@@ -257,7 +264,11 @@ def fold(path: Path) -> VersionInfo:
 
 def _fold_if_grown(path: Path, log: Path) -> None:
     if log.exists() and log.stat().st_size > FOLD_BYTES:
-        fold(path)
+        try:
+            fold(path)
+        except StorageError as error:
+            # What was asked for is safe in the log; an error would say that it is not.
+            warnings.warn(f"the log has grown and was not folded: {error}", RuntimeWarning, stacklevel=4)
 
 
 @contextmanager
