@@ -68,7 +68,7 @@ def show(sink: Sink, name: Name) -> None:
             {
                 "name": column,
                 "values": int((one.values == one.values).sum()),
-                "seeds": sum(s.spec.column == column for s in table.series),
+                "series": sum(s.spec.column == column for s in table.series),
                 "provenance": one.spec.provenance,
                 "source": one.spec.source,
             }

@@ -52,15 +52,15 @@ def search(
       archindex search nb.index --objective cifar10_latency_ms --minimize --strategy evolution --seed 3
     """
     from archindex.api import open_index
+    from archindex.evaluate.contest import within_table
     from archindex.search.oracle import ColumnOracle
     from archindex.search.pool import Pool
     from archindex.search.registry import make_strategy
     from archindex.search.run import run_search
 
     with open_index(path) as opened:
-        searcher = make_strategy(
-            strategy, Pool(opened.snapshot, where), objective, seed=seed, maximize=maximize
-        )
+        pool = Pool(opened.snapshot, within_table(opened.schema, objective, where))
+        searcher = make_strategy(strategy, pool, objective, seed=seed, maximize=maximize)
         oracle = ColumnOracle(opened.snapshot, searcher.objective)
         config = {
             "objective": objective,

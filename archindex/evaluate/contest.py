@@ -7,13 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.checks import check_int
+from archindex.core.checks import check_choice, check_int
 from archindex.core.progress import Progress, silent
+from archindex.queries import Schema, compile_where
 from archindex.search.oracle import ColumnOracle
 from archindex.search.pool import Pool
 from archindex.search.registry import make_strategy
 from archindex.search.run import SearchResult, run_search
 from archindex.store.snapshot import Snapshot
+
+
+def within_table(schema: Schema, objective: str, where: str | None = None) -> str:
+    """Return the constraint that keeps a search to architectures whose value a column can tell.
+
+    An index need not hold the whole space, and a strategy would ask for neighbours that it has not seen.
+
+    Raises
+    ------
+    UnknownNameError, FilterError
+        If there is no such column, or `where` cannot be used.
+    """
+    check_choice("column", objective, schema)
+    if where is None:
+        return f'"{objective}" IS NOT NULL'
+    # Alone first: an expression that is only whole inside the parentheses is none of the user's.
+    compile_where(where, schema)
+    return f'({where}) AND "{objective}" IS NOT NULL'
 
 
 def run_contest(
@@ -33,7 +52,7 @@ def run_contest(
     Parameters
     ----------
     snapshot : Snapshot
-        An index that holds every candidate.
+        The index.
     objective : str
         Attribute column that is revealed.
     strategies : sequence of str
@@ -51,7 +70,7 @@ def run_contest(
         One result a seed, by strategy.
     """
     check_int("seeds", seeds, low=1)
-    pool = Pool(snapshot, where)
+    pool = Pool(snapshot, within_table(snapshot.schema, objective, where))
     results: dict[str, list[SearchResult]] = {name: [] for name in strategies}
     total = seeds * len(results)
     for seed in range(seeds):

@@ -114,7 +114,12 @@ def plot_map(
     visited = points[list(asked)]
     axes.scatter(
         visited[:, 0],
-        visited[:, 1], s=26, facecolors="none", edgecolors=INK, linewidths=0.9, label="asked by the walk"
+        visited[:, 1],
+        s=26,
+        facecolors="none",
+        edgecolors=INK,
+        linewidths=0.9,
+        label="asked by the walk",
     )
     steps = visited[list(improvements)]
     axes.plot(steps[:, 0], steps[:, 1], color=COLOURS[0], linewidth=1.5, zorder=4)
@@ -144,7 +149,7 @@ def plot_map(
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, extend="min")
     bar.solids.set_alpha(1)  # type: ignore[union-attr]
     bar.set_label(objective)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     axes.set_xlabel(f"first principal direction ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second ({shares[1]:.0%})")
     axes.set_title(f"{len(vectors):,} architectures by their embedding", loc="left", fontsize=9, color=FAINT)
