@@ -115,7 +115,7 @@ def append(path: Path, line: bytes) -> None:
     with disk_errors("a record of the log"):
         is_new = not path.exists()
         path.parent.mkdir(exist_ok=True)
-        # Unbuffered: a buffer would write the rest of a refused record when the file is closed, after the cut.
+        # Unbuffered: a buffer would write the rest of a refused record on closing, after the cut.
         with path.open("ab", buffering=0) as out:
             before = out.tell()
             try:
