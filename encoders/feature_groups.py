@@ -15,6 +15,9 @@ from archindex.core.batch import GraphBatch
 from archindex.encoders import features
 from archindex.encoders.features import Dags
 
+FLOW: Final = "flow"
+"""Group of statistics in different units: sizes of the graph, lengths and extremes of its paths."""
+
 PATH_COLUMNS: Final = 256
 NEIGHBOURHOOD_COLUMNS: Final = 192
 MAX_RADIUS: Final = 3
@@ -34,14 +37,10 @@ def feature_groups(batch: GraphBatch) -> dict[str, npt.NDArray[np.float32]]:
         ``d`` depends on the group alone.
     """
     dags = Dags(batch)
+    flow = (features.sizes(dags), features.walk_means(dags), features.path_extremes(dags))
     groups = {
         "ops": features.op_counts(dags),
-        "sizes": features.sizes(dags),
-        "walk_histogram": features.walk_histogram(dags),
-        "walk_means": features.walk_means(dags),
-        "path_histogram": np.log1p(features.path_histogram(dags)),
-        "path_extremes": features.path_extremes(dags),
-        "attributes": features.attribute_means(dags),
+        "flow": np.hstack(flow),
         "paths": features.path_sketch(dags, PATH_COLUMNS),
     }
     for radius in range(1, MAX_RADIUS + 1):

@@ -136,5 +136,14 @@ class Strategy(ABC):
 
     def _random(self, n: int) -> list[int]:
         """Return up to `n` positions that were not asked, uniformly at random."""
-        left = np.setdiff1d(np.arange(len(self.pool)), np.fromiter(self._asked, np.int64))
-        return self._rng.permutation(left)[:n].tolist()  # type: ignore[no-any-return]
+        left = len(self.pool) - len(self._asked)
+        if left > len(self.pool) // 2:
+            drawn: dict[int, None] = {}
+            while len(drawn) < n:
+                position = int(self._rng.integers(len(self.pool)))
+                if position not in self._asked:
+                    drawn[position] = None
+            return list(drawn)
+        free = np.setdiff1d(np.arange(len(self.pool)), np.fromiter(self._asked, np.int64))
+        chosen: list[int] = self._rng.permutation(free)[:n].tolist()
+        return chosen

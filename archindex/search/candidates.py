@@ -7,13 +7,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from archindex.encoders.feature_groups import feature_groups
+from archindex.encoders.feature_groups import FLOW, feature_groups
 from archindex.search.pool import Pool
 
 MAX_CLASSES: Final = 16_384
 """Classes considered from the start. A smaller pool is considered whole, of a larger one a random part."""
 
-Groups = list[npt.NDArray[np.float32]]
+COSTS: Final = "costs"
+"""Group of the logarithms of computed costs."""
+
+STANDARDISED: Final = frozenset({FLOW, COSTS})
+"""Groups whose columns have units of their own, so that each is scaled by itself."""
+
+Groups = dict[str, npt.NDArray[np.float32]]
 
 
 class Candidates:
@@ -56,7 +62,7 @@ class Candidates:
         return np.flatnonzero(self._pool.classes == self.classes[place])
 
     def consider(self, classes: npt.NDArray[np.int64]) -> Groups:
-        """Consider further classes and return the features of those that are new, one array a group."""
+        """Consider further classes and return the features of those that are new, by group."""
         new = [int(c) for c in classes if int(c) not in self._place]
         self._place.update({c: len(self.classes) + i for i, c in enumerate(new)})
         self.classes.extend(new)
@@ -67,12 +73,10 @@ class Candidates:
         first = np.full(int(pool.classes.max(initial=-1)) + 1, len(pool), dtype=np.int64)
         np.minimum.at(first, pool.classes, np.arange(len(pool)))
         positions = first[classes]
-        groups = list(feature_groups(pool.graphs(positions)).values()) if len(classes) else []
-        groups.append(pool.vectors[positions])
+        groups = feature_groups(pool.graphs(positions)) if len(classes) else {}
         if pool.costs.shape[1]:
             # The member with the fewest dead ops is the class's own cost.
             least = np.full((len(first), pool.costs.shape[1]), np.inf)
             np.minimum.at(least, pool.classes, pool.costs)
-            costs = np.nan_to_num(least[classes], posinf=0.0)
-            groups.append(costs.astype(np.float32))
+            groups[COSTS] = np.nan_to_num(least[classes], posinf=0.0).astype(np.float32)
         return groups

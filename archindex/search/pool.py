@@ -57,6 +57,8 @@ class Pool:
         self._position = {name: i for i, name in enumerate(self._names)}
         self._row_position = {int(row): i for i, row in enumerate(snapshot.ids[keep])}
         self._class_of: dict[str, int] = {}
+        self._first: dict[int, int] = {}  # position of the first member of each class
+        self._numbered = 0
         values = [np.asarray(snapshot.columns[spec.column].values)[keep] for spec in self._cost_specs]
         self.vectors: npt.NDArray[np.float32] = np.asarray(snapshot.vectors[keep])
         self.costs: npt.NDArray[np.float64] = _log(np.array(values).reshape(-1, len(keep)).T)
@@ -88,13 +90,21 @@ class Pool:
         return np.array([self._row_position[int(i)] for i in np.unique(found.ids) if i >= 0], dtype=np.int64)
 
     def neighbors(self, position: int) -> npt.NDArray[np.int64]:
-        """Return the positions of all candidates one change away; new ones are admitted."""
+        """Return the positions of all candidates one change away; new ones are admitted.
+
+        Where a neighbour is no candidate but an alias of it is, the alias stands for it: tables such as
+        NAS-Bench-101's hold one string of each class.
+        """
         if position not in self._neighbors:
             architecture = self.architecture(position)
             around = architecture.space.neighbors(architecture)
             self.admit(around)
-            found = [self.position(a) for a in around]
-            self._neighbors[position] = np.array([i for i in found if i is not None], dtype=np.int64)
+            found = {i for a in around if (i := self.position(a)) is not None}
+            strangers = [a.native for a in around if self.position(a) is None]
+            for identity in architecture.space.arch_ids(strangers).tolist() if strangers else ():
+                if identity in self._class_of:
+                    found.add(self._first[self._class_of[identity]])
+            self._neighbors[position] = np.array(sorted(found - {position}), dtype=np.int64)
         return self._neighbors[position]
 
     def admit(self, architectures: Sequence[Architecture]) -> None:
@@ -130,8 +140,13 @@ class Pool:
         self.classes = np.concatenate([self.classes, self._number(home.arch_ids(kept).tolist())])
 
     def _number(self, arch_ids: list[str]) -> npt.NDArray[np.int64]:
+        """Return the class of each of the candidates that follow those numbered so far."""
         known = self._class_of
-        return np.array([known.setdefault(i, len(known)) for i in arch_ids], dtype=np.int64)
+        numbers = [known.setdefault(i, len(known)) for i in arch_ids]
+        for position, number in enumerate(numbers, start=self._numbered):
+            self._first.setdefault(number, position)
+        self._numbered += len(numbers)
+        return np.array(numbers, dtype=np.int64)
 
 
 _COSTS = ("params", "flops")  # metrics that a space computes: attributes of `Costs`, in ones

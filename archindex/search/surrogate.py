@@ -12,7 +12,7 @@ Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 200
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -40,8 +40,10 @@ class Surrogate:
 
     Parameters
     ----------
-    groups : sequence of ndarray of float32, each of shape (n_classes, d)
-        Features, one group an array.
+    groups : mapping from str to ndarray of float32, each of shape (n_classes, d)
+        Features by group. Each group is scaled so that the mean squared distance of two classes is 1.
+    standardised : collection of str
+        Groups of which every column is scaled to variance 1 first.
 
     Attributes
     ----------
@@ -49,9 +51,9 @@ class Surrogate:
         Variance of a label about the latent value of its class.
     """
 
-    def __init__(self, groups: Sequence[Singles]) -> None:
-        self._scaling = [_scaling(group) for group in groups]
-        self._groups = [_scaled(group, s) for group, s in zip(groups, self._scaling, strict=True)]
+    def __init__(self, groups: Mapping[str, Singles], standardised: Collection[str] = ()) -> None:
+        self._scaling = {name: _scaling(group, name in standardised) for name, group in groups.items()}
+        self._groups = [_scaled(group, *self._scaling[name]) for name, group in groups.items()]
         self._squares = [(group**2).sum(axis=1) for group in self._groups]
         self.n_classes = len(self._groups[0])
         n = len(self._groups)
@@ -77,9 +79,9 @@ class Surrogate:
             ]
         )
 
-    def add_classes(self, groups: Sequence[Singles]) -> None:
+    def add_classes(self, groups: Mapping[str, Singles]) -> None:
         """Take in further classes, with the groups of features that the first ones have."""
-        fresh = [_scaled(group, s) for group, s in zip(groups, self._scaling, strict=True)]
+        fresh = [_scaled(groups[name], *scaling) for name, scaling in self._scaling.items()]
         self._groups = [np.concatenate(pair) for pair in zip(self._groups, fresh, strict=True)]
         self._squares = [(group**2).sum(axis=1) for group in self._groups]
         self.n_classes = len(self._groups[0])
@@ -219,15 +221,17 @@ def gaussianised(values: Floats) -> Floats:
     return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
 
 
-def _scaling(group: Singles) -> tuple[Singles, float]:
-    """Return centre and scale that bring the mean squared distance of two rows to 1."""
-    spread = 2 * float(group.var(axis=0, dtype=np.float64).sum())
-    return group.mean(axis=0), 1.0 / float(np.sqrt(spread + 1e-12))
+def _scaling(group: Singles, standardise: bool) -> tuple[Singles, Singles]:
+    """Return centre and scale of every column; a column without spread has scale 0."""
+    centre, variance = group.mean(axis=0), group.var(axis=0, dtype=np.float64)
+    varies = variance > 1e-12
+    spread = variance * max(int(varies.sum()), 1) if standardise else np.full_like(variance, variance.sum())
+    scale = np.where(varies, 1.0 / np.sqrt(2 * np.where(varies, spread, 1.0)), 0.0)
+    return centre, scale.astype(np.float32)
 
 
-def _scaled(group: Singles, scaling: tuple[Singles, float]) -> Singles:
-    centre, scale = scaling
-    return np.ascontiguousarray((group - centre) * np.float32(scale), dtype=np.float32)
+def _scaled(group: Singles, centre: Singles, scale: Singles) -> Singles:
+    return np.ascontiguousarray((group - centre) * scale, dtype=np.float32)
 
 
 def _matern(squared: npt.NDArray[Any]) -> npt.NDArray[Any]:

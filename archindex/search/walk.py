@@ -2,7 +2,7 @@
 
 Each round: the best architectures told are the elites. What lies near them comes into view: their
 neighbours in the space, and the rows of the index nearest to them and between them. A Gaussian process on
-structural features, embeddings and computed costs scores all that is in view; the architecture with the
+structural features and computed costs scores all that is in view; the architecture with the
 highest expected improvement is asked, then the next one as if the first had come back as expected.
 
 Two things set it apart from the usual Bayesian optimisation. The surrogate's unit is the class of aliases,
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from archindex.search.base import Strategy
-from archindex.search.candidates import Candidates
+from archindex.search.candidates import STANDARDISED, Candidates
 from archindex.search.pool import Pool
 from archindex.search.surrogate import Surrogate, gaussianised
 
@@ -59,7 +59,7 @@ class Walk(Strategy):
     def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
         super().__init__(pool, objective, seed=seed, maximize=maximize)
         self._candidates = Candidates(pool, self._rng)
-        self._surrogate = Surrogate(self._candidates.groups)
+        self._surrogate = Surrogate(self._candidates.groups, STANDARDISED)
         self._observed: list[float] = []
         self._expanded: set[int] = set()
 
@@ -130,8 +130,9 @@ class Walk(Strategy):
         self._bring_in(np.concatenate(around))
 
     def _bring_in(self, positions: npt.NDArray[np.int64]) -> None:
+        before = len(self._candidates)
         groups = self._candidates.consider(np.unique(self.pool.classes[positions]))
-        if groups and len(groups[0]):
+        if len(self._candidates) > before:
             self._surrogate.add_classes(groups)
 
     def _free(self) -> npt.NDArray[np.bool_]:
