@@ -76,17 +76,25 @@ def _next(error: ArchindexError, command: str) -> str:
 def _usage(error: Exception) -> str:
     """Word typer's complaint as archindex words its own."""
     said = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).rstrip(".")
-    param = getattr(error, "param", None)
-    name = str(param.get_error_hint(getattr(error, "ctx", None))).strip("'") if param is not None else ""
+    name = _name(getattr(error, "param", None))
     if said.startswith("Missing ") and name:
         return f"expected {name}, got nothing"
     if said.startswith("Invalid value") and name:
-        return f"expected a value of {name}, got {_lower(said.partition(': ')[2])}"
+        why = said.partition(": ")[2].removeprefix("Value error, ")
+        return f"expected a value of {name} that can be used, got another: {_lower(why)}"
     if getattr(error, "option_name", None) and said.startswith("No such option"):
         near = getattr(error, "possibilities", None)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"expected an option of this command, got {getattr(error, 'option_name', '')}{hint}"
     return f"expected another command line, got: {_lower(said)}"
+
+
+def _name(param: object) -> str:
+    """Return how a user writes a parameter: ``--where``, ``PATH``."""
+    options = getattr(param, "opts", ())
+    if options and options[0].startswith("-"):
+        return str(options[0])
+    return str(getattr(param, "metavar", None) or getattr(param, "name", None) or "")
 
 
 def _lower(text: str) -> str:

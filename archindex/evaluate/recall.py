@@ -42,7 +42,8 @@ def recall_at_k(found: npt.ArrayLike, exact: npt.ArrayLike, k: int) -> npt.NDArr
         raise ArgumentError(f"expected distances of shape (m, {k}) or wider", got=(got.shape, true.shape))
     got, true = got[:, :k], true[:, :k]
     there = np.isfinite(true).sum(axis=1)
-    farthest = np.where(np.isfinite(true), true, -np.inf).max(axis=1)
+    farthest = np.where(np.isfinite(true), true, true.min(axis=1, keepdims=True)).max(axis=1)
+    farthest[there == 0] = 0.0
     limit = farthest + DISTANCE_ATOL + DISTANCE_RTOL * np.abs(farthest)
     hits = (np.isfinite(got) & (got <= limit[:, None])).sum(axis=1)
     return np.where(there > 0, np.minimum(hits, there) / np.maximum(there, 1), 1.0)

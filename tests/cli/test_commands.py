@@ -34,7 +34,7 @@ def stranger(small_table: Table) -> str:
 @pytest.fixture
 def default_data(small_table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the default data set be the small one."""
-    monkeypatch.setattr("archindex.datasets.load", lambda name: small_table)
+    monkeypatch.setattr("archindex.datasets.nasbench201.load", lambda: small_table)
 
 
 def test_build_and_info(cli: Any, check_json: Check, default_data: None, tmp_path: Path) -> None:

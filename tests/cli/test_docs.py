@@ -62,7 +62,7 @@ def test_help_has_one_line_and_examples(name: str) -> None:
 
 def test_examples_run(cli: Any, tmp_path: Path, small_table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("archindex.datasets.load", lambda name: small_table)
+    monkeypatch.setattr("archindex.datasets.nasbench201.load", lambda: small_table)
     monkeypatch.setattr(demo, "BUDGET", 8)
     monkeypatch.setattr(demo, "MARKS", (2, 4, 8))
     native = next(a.native for a in ax.space("nasbench201").sample(1, seed=0))
@@ -71,4 +71,5 @@ def test_examples_run(cli: Any, tmp_path: Path, small_table: Table, monkeypatch:
     assert len(examples()) >= 25
     for example in examples():
         result = cli(*shlex.split(example))
-        assert (result.code, result.err) == (0, ""), example
+        # Slow commands may tell on stderr how far they are.
+        assert (result.code, "error" in result.err) == (0, False), example
