@@ -113,7 +113,6 @@ def append(path: Path, line: bytes) -> None:
         If the disk refuses.
     """
     with disk_errors("a record of the log"):
-        is_new = not path.exists()
         path.parent.mkdir(exist_ok=True)
         # Unbuffered: a buffer would write the rest of a refused record on closing, after the cut.
         with path.open("ab", buffering=0) as out:
@@ -123,7 +122,7 @@ def append(path: Path, line: bytes) -> None:
                 while written < len(line):
                     written += out.write(line[written:])
                 os.fsync(out.fileno())
-                if is_new:
+                if before == 0:  # its name, too, has to be on the disk
                     sync_folder(path.parent)
                     sync_folder(path.parent.parent)
             except OSError:
