@@ -60,7 +60,10 @@ def demo(
     check_int("--seeds", seeds, low=1)
     with disk_errors("the folder of the demo"):
         out.mkdir(parents=True, exist_ok=True)
-    with progress(sink) as report, _index(out / f"{DATA}.index", report) as index:
+    # No bar is drawn while something is written to stdout.
+    with progress(sink) as report:
+        made = _index(out / f"{DATA}.index", report)
+    with made as index:
         columns = choose_columns(index.schema, WHERE, None)
         hits = index.query(LIKE, k=5, where=WHERE, select=columns)
         asked = {"path": index.path, "like": LIKE, "k": 5, "where": WHERE, "metric": index.info.metric}
@@ -69,9 +72,10 @@ def demo(
             lead = [f"Most like {LIKE}", f"among those with {WHERE}:"]
             sink.emit(Document(answer.kind, answer.fields, answer.grid, (), lead, answer.notes))
             sink.write("\n")
-        results = run_contest(
-            index.snapshot, OBJECTIVE, STRATEGIES, seeds=seeds, budget=BUDGET, progress=report
-        )
+        with progress(sink) as report:
+            results = run_contest(
+                index.snapshot, OBJECTIVE, STRATEGIES, seeds=seeds, budget=BUDGET, progress=report
+            )
         values = _values(index)
         pictures = _draw(index, values, results, out)
     sink.emit(_contest_document(results, float(values.max()), seeds, pictures, dict(answer.fields)))

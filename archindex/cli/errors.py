@@ -43,7 +43,9 @@ def describe(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
     """Return the exit code and the line for an error: expected what, got what; the next command."""
     command = command_of(arguments)
     if isinstance(error, UsageError):
-        return BAD_INPUT, f"{_usage(error)}; {command} --help"
+        # Where the command itself is unknown, typer's context is that of the group.
+        place = getattr(getattr(error, "ctx", None), "command_path", command)
+        return BAD_INPUT, f"{_usage(error)}; {place} --help"
     if isinstance(error, ArchindexError):
         code = BAD_INPUT if isinstance(error, InputError) else FAILURE
         message = str(error) if error.fix else f"{error}; {_next(error, command)}"
@@ -86,6 +88,8 @@ def _usage(error: Exception) -> str:
         near = getattr(error, "possibilities", None)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"expected an option of this command, got {getattr(error, 'option_name', '')}{hint}"
+    if said.startswith("No such command"):
+        return f"expected a command of archindex, got {said.removeprefix('No such command ')}"
     return f"expected another command line, got: {_lower(said)}"
 
 

@@ -193,18 +193,24 @@ def _column(name: str, values: list[Any]) -> list[str]:
     Where magnitudes differ too much for that, each value gets four digits of its own.
     """
     sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v != 0]
-    low, high = min(sizes, default=1.0), max(sizes, default=1.0)
-    alike = high < 1e4 * low and 1e-4 <= high < 1e7
-    spec = f".{max(0, 3 - math.floor(math.log10(high)))}f" if alike else ".4g"
-    return [name, *(_shown(value, spec) for value in values)]
+    alike = bool(sizes) and max(sizes) < 1e4 * min(sizes)
+    common = _four_digits(max(sizes)) if alike else None
+    return [name, *(_shown(value, common) for value in values)]
 
 
-def _shown(value: Any, spec: str) -> str:
+def _four_digits(size: float) -> str:
+    """Return the format that shows four digits of a number of this size."""
+    if size == 0 or 1e-4 <= size < 1e7:
+        return f".{max(0, 3 - math.floor(math.log10(size or 1.0)))}f"
+    return ".3e"
+
+
+def _shown(value: Any, common: str | None) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return format(value, spec) if isinstance(value, float) else str(value)
+    return format(value, common or _four_digits(abs(value))) if isinstance(value, float) else str(value)
 
 
 def _exact(value: Any) -> str:

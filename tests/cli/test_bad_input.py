@@ -115,8 +115,8 @@ COMMANDS: list[tuple[list[str], int, list[str]]] = [
     (["data", "show", "nasbench"], 2, ["nasbench201"]),
     (["data", "get", "nb201"], 1, ["ARCHINDEX_DATA"]),
     (["demo", "--seeds", "0"], 2, ["--seeds"]),
-    (["frobnicate"], 2, ["frobnicate"]),
-    (["data", "frobnicate"], 2, ["frobnicate"]),
+    (["frobnicate"], 2, ["frobnicate", "; archindex --help"]),
+    (["data", "frobnicate"], 2, ["frobnicate", "; archindex data --help"]),
 ]
 
 

@@ -77,8 +77,8 @@ def test_a_wide_terminal_shows_everything_and_a_bold_header(monkeypatch: pytest.
 
 
 def test_values_of_very_different_size_keep_four_digits() -> None:
-    text = to_text(Document("t", {}, Grid(("x",), [(0.0123456,), (21000.5,)]), ()), None)
-    assert text.split() == ["x", "0.01235", "2.1e+04"]
+    text = to_text(Document("t", {}, Grid(("x",), [(0.0123456,), (21000.6,), (3e-9,), (0.0,)]), ()), None)
+    assert text.split() == ["x", "0.01235", "21001", "3.000e-09", "0.000"]
 
 
 def test_quiet_shows_bare_names_and_nothing_for_none() -> None:
