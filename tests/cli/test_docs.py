@@ -48,7 +48,7 @@ def test_every_option_is_told_and_exists(name: str) -> None:
     }
     told = set(re.findall(r"--[a-z][a-z-]*", SECTIONS[name]))
     general = {"--format", "--debug", "--help"}
-    assert told - general <= options - general | {"--index"}
+    assert told - general <= options
     assert options - general <= told
 
 
