@@ -83,14 +83,14 @@ class Addresses:
         Raises
         ------
         ArchitectureError
-            If the string is malformed in all spaces of the index.
+            If the string is malformed in all spaces of the index; an emptied index takes any space's.
         """
         name, colon, _ = text.partition(":")
         if colon and name.strip() in SPACES:
             return parse_address(text)
         if len(self.spaces) == 1:
             return space(self.spaces[0]).parse(text)
-        for candidate in self.spaces:
+        for candidate in self.spaces or SPACES:
             if space(candidate).validate(text):
                 return space(candidate).parse(text)
         raise ArchitectureError(
