@@ -13,7 +13,10 @@ from archindex.search.pool import Pool
 
 POPULATION: Final = 20
 SAMPLE: Final = 10
-"""Population and tournament size of the evolution, tuned on NAS-Bench-101 (benchmarks/search.py says how)."""
+"""Population and tournament size of the evolution, tuned on NAS-Bench-101 by benchmarks/tune_baselines.py."""
+
+STARTS: Final = 1
+"""Random architectures of which a local search starts from the best; tuned likewise."""
 
 
 class RandomSearch(Strategy):
@@ -62,7 +65,7 @@ class RegularizedEvolution(Strategy):
 
 
 class LocalSearch(Strategy):
-    """Hill climbing by first improvement, with a random restart from every local optimum.
+    """Hill climbing by first improvement, with random restarts once a local optimum is reached.
 
     Neighbours whose value is known already are compared without asking again.
 
@@ -75,31 +78,42 @@ class LocalSearch(Strategy):
 
     def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
         super().__init__(pool, objective, seed=seed, maximize=maximize)
-        self._start: int | None = None
+        self._starts: list[int] = []
         self._current: int | None = None
-        self._left: list[int] = []
+        self._left: list[int] = []  # neighbours of the current one to look at, the next one last
+        self._waiting: list[int] = []  # neighbours that were asked and not told yet
 
     def _propose(self, n: int) -> list[int]:
         while True:
             if self._current is None:
-                if self._start is None or self._start not in self._told:
+                if len(self._starts) < STARTS:
                     drawn = self._random(1)
-                    self._start = drawn[0] if drawn else None
+                    self._starts.extend(drawn)
                     return drawn
-                self._move(self._start)
-            while self._left:
-                candidate = self._left.pop()
-                if candidate not in self._asked:
-                    self._left.insert(0, candidate)  # looked at again once its value is there
-                    return [candidate]
-                if self._better(candidate):
-                    self._move(candidate)
-            self._start = self._current = None
+                self._move(max(self._starts, key=lambda i: self._told.get(i, -np.inf)))
+            elif not self._climb():
+                if self._left:
+                    candidate = self._left.pop()
+                    self._waiting.append(candidate)
+                    if candidate not in self._asked:
+                        return [candidate]
+                elif self._waiting:
+                    return self._random(1)  # a batch wants more than the neighbourhood has
+                else:
+                    self._starts, self._current = [], None
 
-    def _better(self, candidate: int) -> bool:
+    def _climb(self) -> bool:
+        """Move to a neighbour that turned out better than the current one, if there is one."""
         assert self._current is not None
-        return self._told.get(candidate, -np.inf) > self._told[self._current]
+        height = self._told.get(self._current, -np.inf)
+        told = [i for i in self._waiting if i in self._told]
+        self._waiting = [i for i in self._waiting if i not in self._told]
+        better = next((i for i in told if self._told[i] > height), None)
+        if better is not None:
+            self._move(better)
+        return better is not None
 
     def _move(self, position: int) -> None:
         self._current = position
         self._left = self._rng.permutation(self.pool.neighbors(position)).tolist()
+        self._waiting = []
