@@ -230,7 +230,7 @@ def replay(state: State, told: Path) -> Iterator[tuple[State, bool]]:
         answer = json.loads(lines[start + 1]) if start + 1 < len(lines) else None
         state = {native: (row_id, dict(values)) for native, (row_id, values) in state.items()}
         for native in operation.get("remove", ()):
-            del state[native]
+            state.pop(native, None)  # there, unless a loss before went unseen
         for i, native in enumerate(operation.get("add", ())):
             row_id, values = state.get(native, (answer[i] if answer else -1, {}))
             values.update({spec: operation["values"][s][i] for s, spec in enumerate(SPECS)})
