@@ -51,6 +51,7 @@ class Strategy(ABC):
         self._rng = generator(seed, self.name)
         self._asked: set[int] = set()
         self._told: dict[int, float] = {}
+        self._grown: set[int] = set()
 
     @property
     def told(self) -> list[tuple[Architecture, float]]:
@@ -75,7 +76,8 @@ class Strategy(ABC):
             If `n` is less than 1.
         """
         chosen: list[int] = []
-        wanted = min(check_int("n", n, low=1), len(self.pool) - len(self._asked))
+        self._grow(check_int("n", n, low=1))
+        wanted = min(n, len(self.pool) - len(self._asked))
         while len(chosen) < wanted:
             proposed = self._propose(wanted - len(chosen))
             chosen.extend(proposed)
@@ -129,6 +131,14 @@ class Strategy(ABC):
 
     def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:  # noqa: B027
         """Take note of new scores (larger is better, NaN is a failure); nothing by default."""
+
+    def _grow(self, n: int) -> None:
+        """Where fewer than `n` candidates are left, admit the neighbours of what was asked, if there are any."""
+        for position in sorted(self._asked - self._grown):
+            if len(self.pool) - len(self._asked) >= n:
+                break
+            self.pool.neighbors(position)
+            self._grown.add(position)
 
     def _fresh(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return those of `positions` that were not asked."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.checks import check_choice
+from archindex.core.checks import check_choice, check_float, check_int
 from archindex.core.errors import ArgumentError, BudgetExhaustedError, UnknownNameError
 from archindex.core.metrics import spec_of_column
+from archindex.core.rng import generator
 from archindex.spaces.base import Architecture
 from archindex.store.snapshot import Snapshot
 
@@ -186,7 +187,7 @@ class Budgeted(_Wrapper):
 
     def __init__(self, inner: Oracle, budget: int) -> None:
         super().__init__(inner)
-        self.left = budget
+        self.left = check_int("budget", budget, low=0)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float64]:
         """Evaluate, if the budget covers all of it.
@@ -205,3 +206,27 @@ class Budgeted(_Wrapper):
         values = self._inner.evaluate(architectures)
         self.left -= len(architectures)
         return values
+
+
+class Noisy(_Wrapper):
+    """Adds Gaussian noise, a fresh draw each evaluation: to test a search under label noise.
+
+    Parameters
+    ----------
+    inner : Oracle
+        What evaluates.
+    deviation : float
+        Standard deviation of the noise, in the units of the values.
+    seed : int
+        The same seed and the same evaluations give the same values.
+    """
+
+    def __init__(self, inner: Oracle, deviation: float, *, seed: int = 0) -> None:
+        super().__init__(inner)
+        self._deviation = check_float("deviation", deviation, low=0)
+        self._rng = generator(seed, "noisy")
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float64]:
+        """Evaluate and add noise; a failure stays NaN."""
+        values = self._inner.evaluate(architectures)
+        return values + self._deviation * self._rng.standard_normal(len(architectures))

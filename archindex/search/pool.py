@@ -61,7 +61,7 @@ class Pool:
         self._numbered = 0
         values = [np.asarray(snapshot.columns[spec.column].values)[keep] for spec in self._cost_specs]
         self.vectors: npt.NDArray[np.float32] = np.asarray(snapshot.vectors[keep])
-        self.costs: npt.NDArray[np.float64] = _log(np.array(values).reshape(-1, len(keep)).T)
+        self.costs: npt.NDArray[np.float64] = _log(np.array(values).reshape(len(values), len(keep)).T)
         self.classes: npt.NDArray[np.int64] = self._number(rows["arch_id"][keep].tolist())
         self._neighbors: dict[int, npt.NDArray[np.int64]] = {}
 

@@ -107,9 +107,9 @@ def run_search(
             break
         known = None if events is None else events.replay(architectures)
         got = oracle.evaluate(architectures) if known is None else known
+        strategy.tell(architectures, got)  # first, so that values which it refuses are not kept
         if events is not None and known is None:
             events.append(architectures, got)
-        strategy.tell(architectures, got)
         asked.extend(architectures)
         values.extend(got.tolist())
         progress("search", len(asked), budget)
@@ -143,7 +143,8 @@ class _Events:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / "config.json").exists():
                 stated = read_json(folder / "config.json")
-                if stated != json.loads(json.dumps(config)):
+                config = json.loads(json.dumps(config))  # as it is read back: tuples are lists
+                if stated != config:
                     changed = sorted(k for k in {*stated, *config} if stated.get(k) != config.get(k))
                     raise ArgumentError(
                         f"expected the run in {folder} to have the same {', '.join(changed)}",
@@ -151,7 +152,7 @@ class _Events:
                         fix="give another --out, or the same arguments to go on with that run",
                     )
                 self._past = self._read()
-            elif any(folder.iterdir()):
+            elif any(file.name != "config.json.new" for file in folder.iterdir()):  # left by a crash
                 raise ArgumentError(
                     "expected an empty folder or one of a run", got=str(folder), fix="give another --out"
                 )
@@ -205,6 +206,6 @@ class _Events:
             for event in events_read:
                 for address in event["asked"]:
                     parse_address(address)
-        except (ValueError, KeyError):
+        except (ValueError, TypeError, LookupError, AttributeError):
             raise CorruptIndexError("expected the events of a run", got=str(self._file)) from None
         return events_read

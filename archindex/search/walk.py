@@ -59,11 +59,15 @@ class Walk(Strategy):
     def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
         super().__init__(pool, objective, seed=seed, maximize=maximize)
         self._candidates = Candidates(pool, self._rng)
-        self._surrogate = Surrogate(self._candidates.groups, STANDARDISED)
+        # A pool that is empty has no features yet: the first architecture told brings them.
+        if len(self._candidates):
+            self._surrogate = Surrogate(self._candidates.groups, STANDARDISED)
         self._observed: list[float] = []
         self._expanded: set[int] = set()
 
     def _propose(self, n: int) -> list[int]:
+        if not self._free().any():
+            self._bring_in(np.arange(len(self.pool)))
         if len(self._asked) < INITIAL or len(self._observed) < 2:
             return [self._member(self._spread())]
         self._expand()
@@ -132,12 +136,14 @@ class Walk(Strategy):
     def _bring_in(self, positions: npt.NDArray[np.int64]) -> None:
         before = len(self._candidates)
         groups = self._candidates.consider(np.unique(self.pool.classes[positions]))
-        if len(self._candidates) > before:
+        if before == 0:
+            self._surrogate = Surrogate(groups, STANDARDISED)
+        elif len(self._candidates) > before:
             self._surrogate.add_classes(groups)
 
     def _free(self) -> npt.NDArray[np.bool_]:
         """Mark the classes with a member that was not asked."""
-        counts = np.bincount(self.pool.classes, minlength=max(self._candidates.classes) + 1)
+        counts = np.bincount(self.pool.classes, minlength=max(self._candidates.classes, default=-1) + 1)
         asked = np.bincount(self.pool.classes[list(self._asked)], minlength=len(counts)) if self._asked else 0
         return np.asarray((counts - asked)[self._candidates.classes] > 0)
 
