@@ -38,11 +38,11 @@ def feature_groups(batch: GraphBatch) -> dict[str, npt.NDArray[np.float32]]:
     """
     dags = Dags(batch)
     flow = (features.sizes(dags), features.walk_means(dags), features.path_extremes(dags))
+    radii = (features.wl_sketch(dags, radius, NEIGHBOURHOOD_COLUMNS) for radius in range(1, MAX_RADIUS + 1))
     groups = {
         "ops": features.op_counts(dags),
-        "flow": np.hstack(flow),
-        "paths": features.path_sketch(dags, PATH_COLUMNS),
+        FLOW: np.hstack(flow),
+        "paths": features.path_count_sketch(dags, PATH_COLUMNS),
+        "neighbourhoods": np.hstack(list(radii)),
     }
-    for radius in range(1, MAX_RADIUS + 1):
-        groups[f"neighbourhoods_{radius}"] = features.wl_sketch(dags, radius, NEIGHBOURHOOD_COLUMNS)
     return {name: values.astype(np.float32) for name, values in groups.items()}

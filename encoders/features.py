@@ -243,17 +243,26 @@ def path_sketch(dags: Dags, columns: int) -> Floats:
     permutes the columns and flips signs in a way of its own, so that a sequence of ops ends in a column that
     the sequence decides: a count sketch that is carried along edges, without listing paths.
     """
-    tokens, of_node = np.unique(dags.token, return_inverse=True)
-    # Not by a NumPy generator: their streams may change between releases, and with them old vectors.
-    drawn = _scrambled(tokens[:, None] + np.arange(columns, dtype=np.uint64))
-    order = np.argsort(drawn, axis=1)
-    sign = np.where(drawn & np.uint64(1), -1.0, 1.0)
+    permute = _permutations(dags, columns)
 
     def step(joined: Floats, nodes: Ints, n_terms: Floats) -> Floats:
-        kind = of_node[nodes]
-        return np.take_along_axis(joined, order[kind], axis=1) * sign[kind] / n_terms
+        return permute(joined, nodes) / n_terms
 
     return dags.at_output(dags.flow(dags.from_input(columns), np.add, step))
+
+
+def path_count_sketch(dags: Dags, columns: int) -> Floats:
+    """Sketch how many paths there are of each op sequence, on a logarithmic scale; shape (n, columns).
+
+    As `path_sketch`, but every path counts one however many branch off beside it.
+    """
+    permute = _permutations(dags, columns)
+
+    def step(joined: Floats, nodes: Ints, n_terms: Floats) -> Floats:
+        return np.clip(permute(joined, nodes), -_CEILING, _CEILING)
+
+    counts = dags.at_output(dags.flow(dags.from_input(columns), np.add, step))
+    return np.sign(counts) * np.log1p(np.abs(counts))
 
 
 def wl_sketch(dags: Dags, rounds: int, columns: int) -> Floats:
@@ -293,6 +302,21 @@ def sizes(dags: Dags) -> Floats:
             np.log1p(depth), np.log1p(width)[:, None], edges / (nodes + 1), np.minimum(depth, 1.0),
         ]
     )  # fmt: skip
+
+
+def _permutations(dags: Dags, columns: int) -> Callable[[Floats, Ints], Floats]:
+    """Return what permutes and signs the columns of nodes, each op in a way of its own."""
+    tokens, of_node = np.unique(dags.token, return_inverse=True)
+    # Not by a NumPy generator: their streams may change between releases, and with them old vectors.
+    drawn = _scrambled(tokens[:, None] + np.arange(columns, dtype=np.uint64))
+    order = np.argsort(drawn, axis=1)
+    sign = np.where(drawn & np.uint64(1), -1.0, 1.0)
+
+    def permute(joined: Floats, nodes: Ints) -> Floats:
+        kind = of_node[nodes]
+        return np.asarray(np.take_along_axis(joined, order[kind], axis=1) * sign[kind])
+
+    return permute
 
 
 def _scrambled(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

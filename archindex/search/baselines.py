@@ -11,11 +11,11 @@ import numpy.typing as npt
 from archindex.search.base import Strategy
 from archindex.search.pool import Pool
 
-POPULATION: Final = 20
+POPULATION: Final = 10
 SAMPLE: Final = 10
 """Population and tournament size of the evolution, tuned on NAS-Bench-101 by benchmarks/tune_baselines.py."""
 
-STARTS: Final = 1
+STARTS: Final = 10
 """Random architectures of which a local search starts from the best; tuned likewise."""
 
 

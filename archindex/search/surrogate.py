@@ -47,16 +47,18 @@ class Surrogate:
 
     Attributes
     ----------
+    features : list of ndarray of float32
+        The groups, scaled.
     noise : float
         Variance of a label about the latent value of its class.
     """
 
     def __init__(self, groups: Mapping[str, Singles], standardised: Collection[str] = ()) -> None:
         self._scaling = {name: _scaling(group, name in standardised) for name, group in groups.items()}
-        self._groups = [_scaled(group, *self._scaling[name]) for name, group in groups.items()]
-        self._squares = [(group**2).sum(axis=1) for group in self._groups]
-        self.n_classes = len(self._groups[0])
-        n = len(self._groups)
+        self.features = [_scaled(group, *self._scaling[name]) for name, group in groups.items()]
+        self._squares = [(group**2).sum(axis=1) for group in self.features]
+        self.n_classes = len(self.features[0])
+        n = len(self.features)
         self._seen: list[int] = []
         self._distances = np.empty((n, 0, self.n_classes), dtype=np.float32)
         # Logarithms: relevance of each group (of distances), amplitude, noise.
@@ -75,18 +77,18 @@ class Surrogate:
         return np.stack(
             [
                 np.maximum(square + square[c] - 2 * (group @ group[c]), 0)
-                for group, square in zip(self._groups, self._squares, strict=True)
+                for group, square in zip(self.features, self._squares, strict=True)
             ]
         )
 
     def add_classes(self, groups: Mapping[str, Singles]) -> None:
         """Take in further classes, with the groups of features that the first ones have."""
         fresh = [_scaled(groups[name], *scaling) for name, scaling in self._scaling.items()]
-        self._groups = [np.concatenate(pair) for pair in zip(self._groups, fresh, strict=True)]
-        self._squares = [(group**2).sum(axis=1) for group in self._groups]
-        self.n_classes = len(self._groups[0])
+        self.features = [np.concatenate(pair) for pair in zip(self.features, fresh, strict=True)]
+        self._squares = [(group**2).sum(axis=1) for group in self.features]
+        self.n_classes = len(self.features[0])
         seen, self._seen = self._seen, []
-        self._distances = np.empty((len(self._groups), 0, self.n_classes), dtype=np.float32)
+        self._distances = np.empty((len(self.features), 0, self.n_classes), dtype=np.float32)
         self._solved = np.empty((0, self.n_classes), dtype=np.float32)
         for c in seen:
             self.observe(c)
@@ -96,7 +98,7 @@ class Surrogate:
         self._seen.append(c)
         capacity = self._distances.shape[1]
         if len(self._seen) > capacity:
-            grown = np.empty((len(self._groups), max(64, 2 * capacity), self.n_classes), dtype=np.float32)
+            grown = np.empty((len(self.features), max(64, 2 * capacity), self.n_classes), dtype=np.float32)
             grown[:, :capacity] = self._distances
             self._distances = grown
         self._distances[:, len(self._seen) - 1] = self.distances(c)
@@ -157,7 +159,7 @@ class Surrogate:
         return covariance
 
     def _fit(self, labels: Floats) -> None:
-        n, g = len(self._seen), len(self._groups)
+        n, g = len(self._seen), len(self.features)
         distances = self._distances[:, :n][:, :, self._seen].astype(np.float64)
         identity = np.eye(n)
 
