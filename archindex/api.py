@@ -255,7 +255,7 @@ class Index:
             sizes=graph_sizes(graphs),
             series=tuple(series),
         )
-        ids = add_rows(self.path, rows)
+        ids = add_rows(self.path, rows, self.info.fingerprint)
         self.refresh()
         return ids
 

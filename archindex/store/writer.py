@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from archindex.core.errors import ArgumentError, IndexExistsError, IndexLockedError, StorageError
+from archindex.core.errors import (
+    CorruptIndexError,
+    EncoderMismatchError,
+    IndexExistsError,
+    IndexFolderError,
+    IndexLockedError,
+    StorageError,
+)
 from archindex.core.metrics import MeasurementSpec
 from archindex.encoders import Encoder
 from archindex.indexes import Metric, VectorIndex
@@ -111,7 +118,8 @@ def create_version(
     path : Path
         Folder of the index.
     rows : Rows
-        Everything that it is to hold; row ids are given from 0.
+        Everything that it is to hold. Row ids go on after those of an index that was there, so that an id
+        never comes to mean another row.
     encoder : Encoder
         What made the vectors.
     engine : VectorIndex
@@ -132,7 +140,8 @@ def create_version(
     """
     check_measurements(rows.series, len(rows))
     n = len(rows)
-    ids = np.arange(n, dtype=np.int64)
+    first = _first_free_id(path)
+    ids = np.arange(first, first + n, dtype=np.int64)
     number = current_version(path) + 1 if (path / "manifest.json").exists() else 1
     with staging(path) as staged:
         create_catalog(staged / "catalog.duckdb", rows, ids)
@@ -155,23 +164,34 @@ def create_version(
                 fingerprint=encoder.fingerprint,
                 data=tuple(data),
                 seed=seed,
-                next_row_id=n,
+                next_row_id=first + n,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 archindex=package_version("archindex"),
             ),
         )
 
 
-def add_rows(path: Path, rows: Rows) -> npt.NDArray[np.int64]:
+def add_rows(path: Path, rows: Rows, fingerprint: str) -> npt.NDArray[np.int64]:
     """Add architectures, or measurements of ones that are there, and return their row ids; shape (n,).
 
     On return the rows are in the log on disk. A native string that the index has keeps its row id and
     vector, and its measurements are added; a measurement of the same spec is replaced.
 
+    Parameters
+    ----------
+    path : Path
+        Folder of the index.
+    rows : Rows
+        What to add.
+    fingerprint : str
+        Of the encoder that made the vectors.
+
     Raises
     ------
     ArgumentError
-        If a measurement is infinite, or the vectors are not of the index's dimension.
+        If a measurement is infinite.
+    EncoderMismatchError
+        If the index was built again with another encoder meanwhile; nothing was added.
     IndexLockedError, StorageError
         If the index cannot be written to; nothing was added.
     """
@@ -179,11 +199,11 @@ def add_rows(path: Path, rows: Rows) -> npt.NDArray[np.int64]:
     with writing(path):
         snapshot = Snapshot(path)
         try:
-            if rows.vectors.shape != (len(rows), snapshot.info.dim):
-                raise ArgumentError(
-                    f"expected vectors of shape ({len(rows)}, {snapshot.info.dim})",
-                    got=rows.vectors.shape,
-                    fix="open the index anew if it was built again meanwhile",
+            if snapshot.info.fingerprint != fingerprint:
+                raise EncoderMismatchError(
+                    f"expected vectors of the index's encoder {snapshot.info.fingerprint[:12]}",
+                    got=fingerprint[:12],
+                    fix="open the index again: it was built anew meanwhile",
                 )
             log = log_path(path, snapshot.info.number)
             cut_torn_record(log, snapshot.whole_log)
@@ -287,6 +307,16 @@ def staging(path: Path) -> Iterator[Path]:
 def _write_arrays(folder: Path, vectors: npt.NDArray[np.float32], ids: npt.NDArray[np.int64]) -> None:
     np.save(folder / "vectors.npy", np.ascontiguousarray(vectors), allow_pickle=False)
     np.save(folder / "ids.npy", np.ascontiguousarray(ids), allow_pickle=False)
+
+
+def _first_free_id(path: Path) -> int:
+    """Return the row id after all that the index at `path` ever gave; 0 if there is none that opens."""
+    try:
+        snapshot = Snapshot(path)
+    except (IndexFolderError, CorruptIndexError):
+        return 0
+    snapshot.close()
+    return snapshot.next_row_id
 
 
 def _assign(snapshot: Snapshot, rows: Rows) -> tuple[npt.NDArray[np.int64], list[AddedRow]]:

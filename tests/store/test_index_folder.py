@@ -52,7 +52,8 @@ def test_seeds_are_kept_apart_and_averaged_in_the_column(index_path: Path) -> No
 
 def test_added_rows_are_found_before_and_after_publishing(index_path: Path, nasbench201: Table) -> None:
     index = ax.open(index_path)
-    new = [n for n in nasbench201.natives if not index.snapshot.find(n)][:20]
+    known = set(index.snapshot.all_rows()["native"])
+    new = [n for n in nasbench201.natives if n not in known][:20]
     ids = index.add(new, {"pi5_energy_mj": np.arange(20.0), "cifar10_valid_acc": np.full(20, np.nan)})
     assert ids.tolist() == list(range(400, 420))
     for _ in range(2):
@@ -85,7 +86,8 @@ def test_removed_rows_are_gone_and_their_ids_are_not_used_again(index_path: Path
 
 def test_an_id_given_in_the_log_is_not_given_again(index_path: Path, nasbench201: Table) -> None:
     index = ax.open(index_path)
-    new = [n for n in nasbench201.natives if not index.snapshot.find(n)][:2]
+    known = set(index.snapshot.all_rows()["native"])
+    new = [n for n in nasbench201.natives if n not in known][:2]
     assert index.add([new[0]]).tolist() == [400]
     assert index.remove([new[0]]) == 1
     assert index.add([new[1]]).tolist() == [401]
@@ -147,7 +149,8 @@ def test_the_log_is_folded_when_it_has_grown(
 ) -> None:
     monkeypatch.setattr(writer, "FOLD_BYTES", 5000)
     index = ax.open(index_path)
-    new = [n for n in nasbench201.natives if not index.snapshot.find(n)][:30]
+    known = set(index.snapshot.all_rows()["native"])
+    new = [n for n in nasbench201.natives if n not in known][:30]
     for start in range(0, 30, 6):
         index.add(new[start : start + 6])
     assert index.info.number > 1
@@ -165,7 +168,14 @@ def test_building_over_something_else(tmp_path: Path, index_path: Path, small_ta
     with pytest.raises(IndexExistsError, match="other files"):
         ax.build(tmp_path / "mine", small_table, overwrite=True)
     assert (tmp_path / "mine/thesis.tex").read_text() == "years of work"
-    assert ax.build(index_path, small_table.take(range(50)), overwrite=True).info.number == 2
+    old = ax.open(index_path)
+    rebuilt = ax.build(index_path, small_table.take(range(50)), encoder="gin", overwrite=True)
+    assert rebuilt.info.number == 2
+    assert rebuilt.snapshot.ids.tolist() == list(range(400, 450))  # an id never comes to mean another row
+    with pytest.raises(EncoderMismatchError, match="open the index again"):
+        old.add([small_table.natives[0]])
+    assert old.remove([0]) == 0
+    assert len(ax.open(index_path)) == 50
 
 
 def test_missing_foreign_and_newer_folders(tmp_path: Path, index_path: Path) -> None:
@@ -244,14 +254,15 @@ def test_a_damaged_log_is_refused_and_a_torn_end_is_not(index_path: Path) -> Non
 def test_bad_arguments_change_nothing(index_path: Path) -> None:
     index = ax.open(index_path)
     native = index.get(0).architecture.native
-    for measurements, error in (
+    cases: tuple[tuple[dict[str, object], type[Exception]], ...] = (
         ({"nonsense": [1.0]}, ArgumentError),
         ({"cifar10_valid_acc": [1.0, 2.0]}, ArgumentError),
         ({"cifar10_valid_acc": [float("inf")]}, ArgumentError),
         ({"cifar10_valid_acc": ["high"]}, ArgumentError),
-    ):
+    )
+    for measurements, error in cases:
         with pytest.raises(error):
-            index.add([native], measurements)
+            index.add([native], measurements)  # type: ignore[arg-type]
     with pytest.raises(ArchitectureError):
         index.add(["|nor_conv_9x9~0|"])
     assert not (index_path / "log").exists()
