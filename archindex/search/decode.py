@@ -12,7 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.errors import ArgumentError
 from archindex.encoders import Encoder
+from archindex.indexes.base import DISTANCE_ATOL
 from archindex.spaces.base import Architecture
 from archindex.spaces.registry import space
 from archindex.store.snapshot import Snapshot
@@ -52,7 +54,14 @@ def decode(snapshot: Snapshot, vectors: npt.NDArray[np.float32]) -> list[Decoded
         The index.
     vectors : ndarray of float32, shape (n, dim)
         Points of the embedding space.
+
+    Raises
+    ------
+    ArgumentError
+        If the index has no rows to start from.
     """
+    if len(snapshot) == 0:
+        raise ArgumentError("expected an index with rows to decode from", got="an empty one", fix="add some")
     found, _ = snapshot.search(vectors, STARTS)
     decoded = []
     for i, vector in enumerate(vectors):
@@ -62,8 +71,11 @@ def decode(snapshot: Snapshot, vectors: npt.NDArray[np.float32]) -> list[Decoded
             (Architecture(space(r.space), r.native), float(d))
             for r, d in zip(rows, found.distances[i], strict=False)
         ]
-        ends = [_descend(snapshot, vector, *start) for start in starts]
-        architecture, distance = min(ends, key=lambda end: end[1])
+        architecture, distance = _descend(snapshot, vector, *starts[0])
+        for start in starts[1:]:
+            if distance > DISTANCE_ATOL:
+                other = _descend(snapshot, vector, *start)
+                architecture, distance = min((architecture, distance), other, key=lambda end: end[1])
         known = [r.row_id for r in snapshot.find(architecture.native, architecture.space.name)]
         decoded.append(Decoded(architecture, distance, known[0] if known else None))
     return decoded
@@ -74,7 +86,7 @@ def _descend(
 ) -> tuple[Architecture, float]:
     for _ in range(MAX_STEPS):
         around = architecture.space.neighbors(architecture)
-        if not around or distance == 0:
+        if not around or distance <= DISTANCE_ATOL:
             break
         distances = _distances(snapshot.encoder, around, vector, snapshot.info.metric)
         best = int(np.argmin(distances))
