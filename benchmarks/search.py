@@ -8,7 +8,7 @@ best-so-far cannot change any more. Seeds are 0, 1, 2, ...; differences are pair
 ::
 
     python -m benchmarks.search                    # the full table: 100 seeds, 150 queries
-    python -m benchmarks.search --seeds 1000 --objectives cifar100_valid_acc --strategies walk local --out FILE
+    python -m benchmarks.search --seeds 1000 --objectives cifar100_valid_acc --strategies walk local --out F
 """
 
 from __future__ import annotations
