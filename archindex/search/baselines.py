@@ -90,7 +90,7 @@ class LocalSearch(Strategy):
                     drawn = self._random(1)
                     self._starts.extend(drawn)
                     return drawn
-                self._move(max(self._starts, key=lambda i: self._told.get(i, -np.inf)))
+                self._move(max(self._starts, key=self._height))
             elif not self._climb():
                 if self._left:
                     candidate = self._left.pop()
@@ -105,13 +105,18 @@ class LocalSearch(Strategy):
     def _climb(self) -> bool:
         """Move to a neighbour that turned out better than the current one, if there is one."""
         assert self._current is not None
-        height = self._told.get(self._current, -np.inf)
+        height = self._height(self._current)
         told = [i for i in self._waiting if i in self._told]
         self._waiting = [i for i in self._waiting if i not in self._told]
         better = next((i for i in told if self._told[i] > height), None)
         if better is not None:
             self._move(better)
         return better is not None
+
+    def _height(self, position: int) -> float:
+        """Return the score of a position; what failed, or was not told yet, is lower than all else."""
+        score = self._told.get(position, np.nan)
+        return -np.inf if np.isnan(score) else score
 
     def _move(self, position: int) -> None:
         self._current = position
