@@ -5,7 +5,7 @@ updates and removals that is folded into new versions all the time. After every 
 and verify, hold every acknowledged operation, hold the one in flight wholly or not at all, and take the
 next add.
 
-Run with ``python benchmarks/crash.py``; writes ``benchmarks/results/crash.json``; exit code 1 if a round
+Run with ``python -m benchmarks.crash``; writes ``benchmarks/results/crash.json``; exit code 1 if a round
 failed.
 """
 

@@ -3,7 +3,7 @@
 Every architecture is predicted by the mean accuracy of its ten nearest others (Euclidean). Reported are
 Kendall's tau between prediction and accuracy, and the mean |accuracy difference| to the ten.
 
-Run with ``ARCHINDEX_DATA=... python benchmarks/locality.py``; writes ``benchmarks/results/locality.json``.
+Run with ``ARCHINDEX_DATA=... python -m benchmarks.locality``.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ class Table:
     accuracy: dict[str, Floats]
 
 
-def nasbench201(folder: Path) -> Table:
-    """Read all of NAS-Bench-201; one-hot of the op of every edge."""
+def nasbench201(folder: Path, most: int) -> Table:
+    """Read NAS-Bench-201, `most` rows of it; one-hot of the op of every edge."""
     columns = {"cifar10": "cifar10_test_acc", "in16_120": "in16_120_test_acc"}
     rows = duckdb.execute(
-        f"SELECT arch_str, {', '.join(columns.values())} FROM '{folder / 'nb201.parquet'}' ORDER BY arch_idx"
+        f"SELECT arch_str, {', '.join(columns.values())} FROM '{folder / 'nb201.parquet'}' ORDER BY arch_idx "
+        f"LIMIT {most}"
     ).fetchnumpy()
     cells = space("nasbench201")
     natives = list(rows["arch_str"])
@@ -65,15 +66,15 @@ def nasbench201(folder: Path) -> Table:
     return Table(cells.graphs(natives), np.eye(5)[genotypes].reshape(len(natives), -1), accuracy)
 
 
-def nasbench101(folder: Path) -> Table:
-    """Draw cells of NAS-Bench-101; bits of the adjacency matrix and one-hot of the op of every vertex."""
+def nasbench101(folder: Path, most: int) -> Table:
+    """Draw `most` cells of NAS-Bench-101; bits of the adjacency and one-hot of the op of every vertex."""
     rows = duckdb.execute(
         f"SELECT adj_bits, ops, cifar10_test_acc_108ep AS accuracy FROM '{folder / 'nb101.parquet'}' "
         "ORDER BY hash"
     ).fetchnumpy()
     n = len(rows["ops"])
     tuned_on = np.random.default_rng(7).choice(n, 8_000, replace=False)
-    drawn = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(n), tuned_on))[:NB101_SAMPLE]
+    drawn = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(n), tuned_on))[:most]
     cells = PackedCells.from_table(rows["adj_bits"][drawn], rows["ops"][drawn].astype(str))
     bits = (cells.bits[:, None] >> np.arange(21)) & 1
     ops = np.eye(4)[cells.ops.astype(int)].reshape(len(drawn), -1)
@@ -127,6 +128,8 @@ def main() -> None:
     """Measure, print a table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--gin-seeds", type=int, default=1, help="trainings of the GIN encoder, 0 for none")
+    parser.add_argument("--most", type=int, default=NB101_SAMPLE, help="architectures of each space")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/locality.json")
     arguments = parser.parse_args()
     folder = Path(os.environ["ARCHINDEX_DATA"])
     results: list[dict[str, Any]] = []
@@ -148,7 +151,7 @@ def main() -> None:
     print(f"{'data':15} {'accuracy':9} {'encoding':12} {'dim':>4} {'tau':6} |difference|")
     structural = make_encoder("structural")
     for name, read in (("nb201", nasbench201), ("nb101", nasbench101)):
-        table = read(folder)
+        table = read(folder, arguments.most)
         everything = np.arange(len(table.batch))
         subsets = {name: everything}
         if name == "nb201":
@@ -169,16 +172,13 @@ def main() -> None:
             for data, rows in subsets.items():
                 report(data, "gin", vectors, table, rows, **more)
 
-    target = Path(__file__).parent / "results" / "locality.json"
-    target.parent.mkdir(exist_ok=True)
     content = {
         "protocol": PROTOCOL,
         "k": K,
         "structural_fingerprint": structural.fingerprint,
         "results": results,
     }
-    target.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written to {target.name}")
+    arguments.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

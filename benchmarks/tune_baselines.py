@@ -6,7 +6,7 @@ the highest mean best-so-far over the marks wins and stands in ``archindex/searc
 
 ::
 
-    ARCHINDEX_DATA=... python benchmarks/tune_baselines.py --index nb101.index
+    ARCHINDEX_DATA=... python -m benchmarks.tune_baselines --index nb101.index
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 import archindex as ax
 from archindex.core.errors import IndexMissingError
+from archindex.datasets import load
 from archindex.evaluate.contest import within_table
 from archindex.search import baselines
 from archindex.search.oracle import ColumnOracle, Objective
@@ -39,13 +40,15 @@ def main() -> None:
     """Search with every setting, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--index", type=Path, default=Path("nb101.index"), help="built if it is not there")
+    parser.add_argument("--rows", type=int, help="build the index of that many rows only, for a quick look")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/tune_baselines.json"))
     args = parser.parse_args()
     try:
         index = ax.open(args.index)
     except IndexMissingError:
-        index = ax.build(args.index, "nb101", engine="exact")
+        table = load("nb101")
+        index = ax.build(args.index, table if args.rows is None else table.take(range(args.rows)))
     pool = Pool(index.snapshot, within_table(index.schema, OBJECTIVE))
     oracle = ColumnOracle(index.snapshot, Objective.of(OBJECTIVE))
     rows = []
