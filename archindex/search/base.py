@@ -133,7 +133,7 @@ class Strategy(ABC):
         """Take note of new scores (larger is better, NaN is a failure); nothing by default."""
 
     def _grow(self, n: int) -> None:
-        """Where fewer than `n` candidates are left, admit the neighbours of what was asked, if there are any."""
+        """Where fewer than `n` candidates are left, admit the neighbours of what was asked."""
         for position in sorted(self._asked - self._grown):
             if len(self.pool) - len(self._asked) >= n:
                 break
@@ -149,7 +149,7 @@ class Strategy(ABC):
         left = len(self.pool) - len(self._asked)
         if left > len(self.pool) // 2:
             drawn: dict[int, None] = {}
-            while len(drawn) < n:
+            while len(drawn) < min(n, left):
                 position = int(self._rng.integers(len(self.pool)))
                 if position not in self._asked:
                     drawn[position] = None
