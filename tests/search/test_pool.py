@@ -16,14 +16,14 @@ from archindex.spaces.base import Architecture
 from archindex.spaces.nasbench201 import NASBench201
 from archindex.testing.strategy_case import small_table
 
-WHERE = "cifar10_params_m < 0.6 AND n_ops >= 3"
+WHERE = "cifar10_params_m < 0.35 AND n_ops >= 2"
 SPACE = NASBench201()
 
 
 def satisfies(architecture: Architecture) -> bool:
     """Whether `WHERE` holds, counted from the space alone."""
     params = SPACE.costs([architecture.native], "cifar10").params[0]
-    return bool(params < 600_000 and graph_sizes(SPACE.graphs([architecture.native]))["n_ops"][0] >= 3)
+    return bool(params < 350_000 and graph_sizes(SPACE.graphs([architecture.native]))["n_ops"][0] >= 2)
 
 
 def members(pool: Pool) -> list[Architecture]:
@@ -106,16 +106,21 @@ def test_what_is_measured_is_unknown_of_strangers(index: ax.Index) -> None:
 
 def test_neighbours_are_those_of_the_space_under_the_constraint(index: ax.Index) -> None:
     pool = Pool(index.snapshot, WHERE)
-    for position in range(10):
+    rows, stood_in = len(pool), []
+    for position in range(60):
         around = SPACE.neighbors(pool.architecture(position))
         found = pool.neighbors(position)
         assert position not in found
-        assert {pool.architecture(int(i)) for i in found} >= {a for a in around if satisfies(a)}
-        # What else is there stands for an alias that the constraint keeps out.
+        there = {pool.architecture(int(i)) for i in found}
+        assert there >= {a for a in around if satisfies(a)}
+        # What else is there is the first candidate that is an alias of one that the constraint keeps out.
         kept_out = {a.arch_id for a in around if not satisfies(a)}
-        others = {pool.architecture(int(i)) for i in found} - set(around)
-        assert {a.arch_id for a in others} <= kept_out
+        assert {a.arch_id for a in there - set(around)} <= kept_out
+        others = [int(i) for i in found if pool.architecture(int(i)) not in around]
+        assert [pool.classes.tolist().index(pool.classes[i]) for i in others] == others
+        stood_in.extend(others)
         np.testing.assert_array_equal(pool.neighbors(position), found)
+    assert min(stood_in) < rows <= max(stood_in)  # rows of the index, and candidates of the space
     consistent(pool)
 
 

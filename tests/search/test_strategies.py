@@ -64,9 +64,20 @@ def test_the_walk_leaves_what_it_considers_at_first(index: ax.Index, monkeypatch
     asked = [int(walk.pool.classes[i]) for i in walk._told]
     assert set(asked[:8]) <= first
     assert set(asked) - first
+    around = {int(walk.pool.classes[j]) for i in walk._told for j in walk.pool.neighbors(i)}
+    assert set(walk._candidates.classes) - first - around  # rows near the best, not only neighbours
     assert walk.best is not None
     reached = sorted(truth.values(), reverse=True).index(walk.best[1])
     assert reached < 20  # of 400, with 40 of them in view at first
+
+
+def test_what_is_out_counts_as_in_a_batch(index: ax.Index) -> None:
+    """Asked one by one before any value comes back, the same architectures are asked."""
+    at_once, one_by_one = index.walk(OBJECTIVE, seed=2), index.walk(OBJECTIVE, seed=2)
+    for walk in (at_once, one_by_one):
+        first = walk.ask(10)
+        walk.tell(first, np.arange(10) % 7)
+    assert [one_by_one.ask(1)[0] for _ in range(4)] == at_once.ask(4)
 
 
 def test_the_walk_beats_random_search_on_real_accuracies(nasbench201: Table, tmp_path: Path) -> None:
