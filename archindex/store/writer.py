@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
 
 from archindex.core.errors import (
     CorruptIndexError,
@@ -59,6 +58,8 @@ def writing(path: Path) -> Iterator[None]:
     StorageError
         If the folder cannot be written to.
     """
+    from filelock import FileLock, Timeout  # late: a query is to start fast and never writes
+
     with disk_errors("the lock of the index"):
         path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path / "writer.lock")
