@@ -85,7 +85,9 @@ def test_a_reader_that_goes_away_is_no_error(built_index: Path, small_table: Tab
 
 def test_interrupt_is_quiet(built_index: Path) -> None:
     code = (
-        "import sys, time, archindex.api\n"
+        # A process started in the background of a shell inherits that SIGINT is ignored.
+        "import signal, sys, time, archindex.api\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(path):\n"
         "    print('ready', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"
