@@ -28,10 +28,11 @@ from archindex.core.errors import ArgumentError
 Strategy = Literal["engine", "ids", "exact"]
 
 STRATEGIES = ("auto", "engine", "ids", "exact")
-# Up to so many rows, or this share of all, the distance to each allowed row is computed: a dozen milliseconds
-# for 20,000 rows of 128 numbers.
+# Up to so many rows, or this share of all, exact distances to each allowed row cost less than an engine that
+# filters. Measured far from the query on 423,624 NAS-Bench-101 cells: at 5, 10 and 25% allowed HNSW took 121,
+# 44 and 15 ms a query, the exact scan 2.4, 2.9 and 8.2.
 FEW_ROWS = 20_000
-FEW_SHARE = 0.01
+FEW_SHARE = 0.25
 
 
 class Capabilities(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -36,30 +37,34 @@ class Metric:
         Which way is better.
     meaning : str
         One phrase for people.
+    low, high : float
+        The least and the greatest value that there can be.
     """
 
     name: str
     unit: str
     direction: Direction
     meaning: str
+    low: float = -math.inf
+    high: float = math.inf
 
 
 METRICS: Final[Mapping[str, Metric]] = {
     m.name: m
     for m in (
-        Metric("acc", "", "maximize", "accuracy, percent"),
-        Metric("top5_acc", "", "maximize", "top-5 accuracy, percent"),
+        Metric("acc", "", "maximize", "accuracy, percent", 0, 100),
+        Metric("top5_acc", "", "maximize", "top-5 accuracy, percent", 0, 100),
         Metric("loss", "", "minimize", "loss"),
         Metric("perplexity", "", "minimize", "perplexity"),
-        Metric("error", "", "minimize", "error, percent"),
-        Metric("latency", "ms", "minimize", "time of one inference, milliseconds"),
-        Metric("throughput", "ips", "maximize", "inferences per second"),
-        Metric("energy", "mj", "minimize", "energy of one inference, millijoules"),
-        Metric("power", "w", "minimize", "power, watts"),
-        Metric("params", "m", "minimize", "parameters, millions"),
-        Metric("flops", "m", "minimize", "floating point operations, millions (a multiply-add counts once)"),
-        Metric("memory", "mb", "minimize", "memory, megabytes"),
-        Metric("train_time", "s", "minimize", "training time, seconds"),
+        Metric("error", "", "minimize", "error, percent", 0, 100),
+        Metric("latency", "ms", "minimize", "time of one inference, milliseconds", 0),
+        Metric("throughput", "ips", "maximize", "inferences per second", 0),
+        Metric("energy", "mj", "minimize", "energy of one inference, millijoules", 0),
+        Metric("power", "w", "minimize", "power, watts", 0),
+        Metric("params", "m", "minimize", "parameters, millions", 0),
+        Metric("flops", "m", "minimize", "floating point operations, millions (a multiply-add counts once)", 0),
+        Metric("memory", "mb", "minimize", "memory, megabytes", 0),
+        Metric("train_time", "s", "minimize", "training time, seconds", 0),
         Metric("score", "", "maximize", "a figure of merit of the user's own"),
         Metric("cost", "", "minimize", "a cost of the user's own"),
     )
@@ -153,7 +158,8 @@ def spec_of_column(column: str, *, source: str = "") -> MeasurementSpec:
     Parameters
     ----------
     column : str
-        ``{context}[_{split}]_{metric}[_{unit}]``, e.g. ``"cifar10_valid_acc"``, ``"pi5_energy_mj"``.
+        ``{context}[_{split}]_{metric}[_{unit}][_predicted]``, e.g. ``"cifar10_valid_acc"``,
+        ``"pi5_energy_mj"``.
     source : str
         Where the values come from.
 
@@ -162,19 +168,39 @@ def spec_of_column(column: str, *, source: str = "") -> MeasurementSpec:
     ArgumentError
         If the name does not end in a known metric with its unit, or has no context.
     """
+    measured = column.removesuffix("_predicted")
+    provenance: Provenance = "measured" if measured == column else "predicted"
     for known in sorted(METRICS.values(), key=lambda m: -len(m.name)):
         ending = "_" + "_".join(p for p in (known.name, known.unit) if p)
-        if column.endswith(ending) and COLUMN_PATTERN.fullmatch(column):
-            context, _, split = column[: -len(ending)].rpartition("_")
+        if measured.endswith(ending) and COLUMN_PATTERN.fullmatch(measured):
+            context, _, split = measured[: -len(ending)].rpartition("_")
             if split not in SPLITS or not context:
-                context, split = column[: -len(ending)], ""
-            return MeasurementSpec(known.name, context, split, source=source)
+                context, split = measured[: -len(ending)], ""
+            return MeasurementSpec(known.name, context, split, provenance=provenance, source=source)
     endings = ", ".join("_".join(p for p in (m.name, m.unit) if p) for m in METRICS.values())
     raise ArgumentError(
         "expected a column {context}[_{split}]_{metric}[_{unit}] such as cifar10_valid_acc or pi5_energy_mj",
         got=column,
         fix=f"it ends in one of {endings}",
     )
+
+
+def series_of(measurements: Mapping[str | MeasurementSpec, npt.ArrayLike], source: str) -> tuple[Series, ...]:
+    """Return measurements that a user gives, by attribute column or by spec, as series.
+
+    Raises
+    ------
+    ArgumentError
+        If a column cannot be read, or values are no numbers.
+    """
+    series = []
+    for key, values in measurements.items():
+        spec = key if isinstance(key, MeasurementSpec) else spec_of_column(key, source=source)
+        try:
+            series.append(Series(spec, np.asarray(values, dtype=np.float64)))
+        except (TypeError, ValueError, OverflowError):
+            raise ArgumentError(f"expected numbers for {spec.column}", got=values) from None
+    return tuple(series)
 
 
 @dataclass(frozen=True)
@@ -209,21 +235,38 @@ class Series:
     values: npt.NDArray[np.float64]
 
 
+def check_range(series: Series) -> None:
+    """Raise `ArgumentError` if a value is none that the metric can take; NaN is missing."""
+    kind = METRICS[series.spec.metric]
+    wrong = (series.values < kind.low) | (series.values > kind.high)
+    if wrong.any():
+        bounds = f"of at least {kind.low:g}" if math.isinf(kind.high) else f"from {kind.low:g} to {kind.high:g}"
+        raise ArgumentError(
+            f"expected values of {series.spec.column} {bounds}", got=float(series.values[wrong][0])
+        )
+
+
 def wide_columns(series: Iterable[Series]) -> dict[str, Series]:
     """Return one series per attribute column.
 
-    Several series of one column (training seeds) are averaged over the values that are there, and the
-    result says so in its ``aggregate``.
+    Series that differ in nothing but the training seed are averaged over the values that are there, and the
+    result says so in its ``aggregate``. What differs in more (source, epochs, device) is never averaged: of
+    several such series the last one that has a value stands.
+
+    Parameters
+    ----------
+    series : iterable of Series
+        In the order in which they came in.
 
     Returns
     -------
     dict from str to Series
-        By column name, in order of first appearance.
+        By column name, in order of first appearance; the spec is that of the last series.
     """
-    groups: dict[str, list[Series]] = {}
+    columns: dict[str, dict[MeasurementSpec, list[Series]]] = {}
     for one in series:
-        groups.setdefault(one.spec.column, []).append(one)
-    return {column: _mean(group) for column, group in groups.items()}
+        columns.setdefault(one.spec.column, {}).setdefault(replace(one.spec, seed=None), []).append(one)
+    return {column: _last([_mean(group) for group in groups.values()]) for column, groups in columns.items()}
 
 
 def _mean(group: list[Series]) -> Series:
@@ -234,3 +277,12 @@ def _mean(group: list[Series]) -> Series:
     total = np.nansum(stacked, axis=0)
     values = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     return Series(replace(group[0].spec, seed=None, aggregate="mean"), values)
+
+
+def _last(alternatives: list[Series]) -> Series:
+    if len(alternatives) == 1:
+        return alternatives[0]
+    values = alternatives[0].values
+    for one in alternatives[1:]:
+        values = np.where(np.isnan(one.values), values, one.values)
+    return Series(alternatives[-1].spec, values)

@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Offline jobs: build an index, export one."""

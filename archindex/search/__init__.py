@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Architecture search on an index: ask/tell strategies, oracles, runs, decoding."""

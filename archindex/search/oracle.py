@@ -93,13 +93,10 @@ class ColumnOracle(Oracle):
             )
         rows = snapshot.all_rows()
         self._objective = objective
-        self._values = dict(
-            zip(
-                zip(rows["space"].tolist(), rows["native"].tolist(), strict=True),
-                np.asarray(column.values, dtype=np.float64).tolist(),
-                strict=True,
-            )
-        )
+        self._values: dict[str, dict[str, float]] = {}
+        values = np.asarray(column.values, dtype=np.float64).tolist()
+        for name, native, value in zip(rows["space"].tolist(), rows["native"].tolist(), values, strict=True):
+            self._values.setdefault(name, {})[native] = value
 
     @property
     def objective(self) -> Objective:
@@ -116,12 +113,12 @@ class ColumnOracle(Oracle):
         """
         values = np.empty(len(architectures))
         for i, architecture in enumerate(architectures):
-            key = (architecture.space.name, architecture.native)
-            if key not in self._values:
+            value = self._values.get(architecture.space.name, {}).get(architecture.native)
+            if value is None:
                 raise UnknownNameError(
                     "expected an architecture with a row in the index", got=str(architecture)
                 )
-            values[i] = self._values[key]
+            values[i] = value
         return values
 
 

@@ -52,12 +52,19 @@ class Pool:
         allowed = snapshot.matching(where)
         keep = np.arange(len(snapshot)) if allowed is None else snapshot.positions(allowed)
         self._cost_specs = [s for s in snapshot.specs() if s.provenance == "computed" and s.metric in _COSTS]
-        self._judged = set(zip(rows["space"].tolist(), rows["native"].tolist(), strict=True))
-        self._names = list(zip(rows["space"][keep].tolist(), rows["native"][keep].tolist(), strict=True))
-        self._position = {name: i for i, name in enumerate(self._names)}
-        self._row_position = {int(row): i for i, row in enumerate(snapshot.ids[keep])}
+        self._spaces: list[str] = rows["space"][keep].tolist()
+        self._natives: list[str] = rows["native"][keep].tolist()
+        self._row_position = np.full(len(snapshot), -1, dtype=np.int64)
+        self._row_position[keep] = np.arange(len(keep))
+        # Of every architecture that was judged, by space and native string; -1: it is no candidate.
+        self._positions: dict[str, dict[str, int]] = {}
+        judged = zip(
+            rows["space"].tolist(), rows["native"].tolist(), self._row_position.tolist(), strict=True
+        )
+        for space_name, native, position in judged:
+            self._positions.setdefault(space_name, {})[native] = position
         self._class_of: dict[str, int] = {}
-        self._first: dict[int, int] = {}  # position of the first member of each class
+        self._first: list[int] = []  # position of the first member of each class
         self._numbered = 0
         values = [np.asarray(snapshot.columns[spec.column].values)[keep] for spec in self._cost_specs]
         self.vectors: npt.NDArray[np.float32] = np.asarray(snapshot.vectors[keep])
@@ -66,28 +73,29 @@ class Pool:
         self._neighbors: dict[int, npt.NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._natives)
 
     def architecture(self, position: int) -> Architecture:
         """Return the architecture at a position."""
-        space_name, native = self._names[position]
-        return Architecture(space(space_name), native)
+        return Architecture(space(self._spaces[position]), self._natives[position])
 
     def position(self, architecture: Architecture) -> int | None:
         """Return the position of an architecture, or None if it is no candidate (yet)."""
-        return self._position.get((architecture.space.name, architecture.native))
+        position = self._positions.get(architecture.space.name, {}).get(architecture.native, -1)
+        return None if position < 0 else position
 
     def graphs(self, positions: npt.NDArray[np.int64]) -> GraphBatch:
         """Return the graphs at some positions, packed in that order."""
-        names = [self._names[i] for i in positions]
-        if len({space_name for space_name, _ in names}) == 1:
-            return space(names[0][0]).graphs([native for _, native in names])
+        spaces = {self._spaces[i] for i in positions}
+        if len(spaces) == 1:
+            return space(spaces.pop()).graphs([self._natives[i] for i in positions])
         return GraphBatch.from_graphs(self.architecture(int(i)).graph for i in positions)
 
     def nearest(self, vectors: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
         """Return the positions of the rows of the index nearest to any of some vectors."""
         found, _ = self._snapshot.search(vectors, k, self._where)
-        return np.array([self._row_position[int(i)] for i in np.unique(found.ids) if i >= 0], dtype=np.int64)
+        ids = np.unique(found.ids)
+        return self._row_position[self._snapshot.positions(ids[ids >= 0])]
 
     def neighbors(self, position: int) -> npt.NDArray[np.int64]:
         """Return the positions of all candidates one change away; new ones are admitted.
@@ -109,13 +117,16 @@ class Pool:
 
     def admit(self, architectures: Sequence[Architecture]) -> None:
         """Make candidates of those architectures that are none yet and satisfy the constraint."""
-        new = [a for a in dict.fromkeys(architectures) if (a.space.name, a.native) not in self._judged]
-        for name in dict.fromkeys(a.space.name for a in new):
-            self._admit(name, [a.native for a in new if a.space.name == name])
+        for name in dict.fromkeys(a.space.name for a in architectures):
+            judged = self._positions.setdefault(name, {})
+            natives = dict.fromkeys(a.native for a in architectures if a.space.name == name)
+            if new := [native for native in natives if native not in judged]:
+                self._admit(name, new)
 
     def _admit(self, space_name: str, natives: list[str]) -> None:
         home = space(space_name)
-        self._judged.update((space_name, native) for native in natives)
+        positions = self._positions[space_name]
+        positions.update(dict.fromkeys(natives, -1))
         graphs = home.graphs(natives)
         costs = np.full((len(natives), len(self._cost_specs)), np.nan)
         if isinstance(home, Costed):
@@ -132,8 +143,9 @@ class Pool:
             return
         kept = [natives[i] for i in keep]
         for native in kept:
-            self._position[space_name, native] = len(self._names)
-            self._names.append((space_name, native))
+            positions[native] = len(self._natives)
+            self._spaces.append(space_name)
+            self._natives.append(native)
         vectors = self._snapshot.encoder.encode(home.graphs(kept))
         self.vectors = np.concatenate([self.vectors, vectors])
         self.costs = np.concatenate([self.costs, _log(costs[keep])])
@@ -142,9 +154,11 @@ class Pool:
     def _number(self, arch_ids: list[str]) -> npt.NDArray[np.int64]:
         """Return the class of each of the candidates that follow those numbered so far."""
         known = self._class_of
-        numbers = [known.setdefault(i, len(known)) for i in arch_ids]
-        for position, number in enumerate(numbers, start=self._numbered):
-            self._first.setdefault(number, position)
+        numbers = []
+        for position, identity in enumerate(arch_ids, start=self._numbered):
+            numbers.append(known.setdefault(identity, len(known)))
+            if numbers[-1] == len(self._first):
+                self._first.append(position)
         self._numbered += len(numbers)
         return np.array(numbers, dtype=np.int64)
 

@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""The index folder on disk: catalogue, vectors, columns, engine files, log and versions."""

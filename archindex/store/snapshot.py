@@ -17,7 +17,7 @@ from archindex.core.errors import (
     CorruptIndexError,
     UnknownNameError,
 )
-from archindex.core.metrics import Measurement, MeasurementSpec, Series, wide_columns
+from archindex.core.metrics import Measurement, MeasurementSpec, Series, check_range, wide_columns
 from archindex.encoders import Encoder, load_encoder
 from archindex.indexes import ExactIndex, VectorIndex, load_index
 from archindex.queries import Found, Plan, compile_where, filtered_search
@@ -293,10 +293,10 @@ class DeltaColumns(Mapping[str, Column]):
         return Column.double(values)
 
     def _wide(self, name: str, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Average what catalogue and log together say of one column for some rows."""
+        """Work out what catalogue and log together say of one column for some rows."""
         known = self._snapshot.catalog.values(ids)
         merged = [{**known[int(i)], **self._delta.values[int(i)]} for i in ids]
-        specs = dict.fromkeys(spec for by_spec in merged for spec in by_spec if spec.column == name)
+        specs = [spec for spec in self._snapshot.specs() if spec.column == name]
         series = [Series(spec, np.array([by_spec.get(spec, np.nan) for by_spec in merged])) for spec in specs]
         return wide_columns(series)[name].values
 
@@ -338,3 +338,4 @@ def check_measurements(series: tuple[Series, ...], n: int) -> None:
             raise ArgumentError(
                 f"expected finite values of {one.spec.column}, or NaN where missing", got="inf"
             )
+        check_range(one)

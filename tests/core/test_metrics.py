@@ -86,6 +86,14 @@ def test_seeds_are_averaged_over_what_is_there() -> None:
     assert wide["cifar10_test_acc"] is other
 
 
+def test_only_training_seeds_are_averaged() -> None:
+    """Other epochs, another device or another source: the last that has a value stands."""
+    short, first, second = (replace(ACC, epochs=e, seed=s) for e, s in ((12, 0), (200, 0), (200, 1)))
+    values = ([40.0, 40.0, np.nan], [90.0, np.nan, np.nan], [92.0, np.nan, 80.0])
+    series = [Series(spec, np.array(v)) for spec, v in zip((short, first, second), values, strict=True)]
+    assert wide_columns(series)["cifar10_valid_acc"].values.tolist() == [91.0, 40.0, 80.0]
+
+
 def test_predicted_values_never_join_measured_ones() -> None:
     guess = Series(replace(ACC, provenance="predicted"), np.array([50.0]))
     wide = wide_columns([Series(ACC, np.array([90.0])), guess])

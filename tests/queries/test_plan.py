@@ -66,6 +66,7 @@ def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] 
 @pytest.fixture
 def few_is_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "FEW_ROWS", 10)
+    monkeypatch.setattr(plan, "FEW_SHARE", 0.01)
 
 
 @pytest.mark.parametrize(

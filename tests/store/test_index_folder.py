@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -22,7 +23,6 @@ from archindex.core.errors import (
     IndexVersionError,
     UnknownNameError,
 )
-from archindex.core.metrics import MeasurementSpec
 from archindex.datasets import Table
 from archindex.store import writer
 from archindex.store.files import read_json, write_json
@@ -97,13 +97,20 @@ def test_a_measurement_of_a_known_architecture_updates_its_column(index_path: Pa
     index = ax.open(index_path)
     known = index.get(3)
     seeds = [m.value for m in known.measurements if m.spec.column == "cifar10_valid_acc"]
-    spec = MeasurementSpec("acc", "cifar10", "valid", seed=777, source="mine")
+    table = next(m.spec for m in known.measurements if m.spec.column == "cifar10_valid_acc")
+    spec = replace(table, seed=777)
     for value in (50.0, 60.0):  # the second replaces the first
         assert index.add([known.architecture], {spec: [value]}).tolist() == [3]
         for _ in range(2):
             column = index.get(3).attributes["cifar10_valid_acc"]
             assert column == pytest.approx(np.mean([*seeds, value]))
             index.publish()
+    # Another source is not averaged with the table's seeds: the last one stands.
+    index.add([known.architecture], {"cifar10_valid_acc": [70.0]})
+    for _ in range(2):
+        assert index.get(3).attributes["cifar10_valid_acc"] == 70.0
+        assert index.get(4).attributes["cifar10_valid_acc"] != 70.0
+        index.publish()
     assert verify(index_path).ok
 
 
