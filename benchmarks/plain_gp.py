@@ -1,6 +1,6 @@
 """The plain Gaussian process: the peer that a search has to be at least as good as.
 
-One isotropic Matern 5/2 kernel, its length, amplitude and noise by marginal likelihood, on structural
+One isotropic Matern 5/2 kernel, its length, amplitude and noise by maximum a posteriori, on structural
 features and the logarithms of params and FLOPs; rank-Gaussianised targets; upper confidence bound; batches of
 five; ten random architectures first; the whole pool scored. It shares the walk's features and linear algebra,
 so that what differs is the method and not the solver.
