@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArchitectureError, ArgumentError, TableError, UnknownNameError
-from archindex.core.metrics import Series
-from archindex.datasets.mapping import Target, parse_target, value_range
+from archindex.core.metrics import METRICS, Series
+from archindex.datasets.mapping import Target, parse_target
 from archindex.datasets.parquet import column_types, read_parquet
 from archindex.datasets.table import Table
 from archindex.spaces.registry import space as space_named
@@ -175,7 +175,7 @@ def _check_columns(path: Path, wanted: Sequence[str], there: Sequence[str]) -> N
 
 def _numbers(column: str, values: Sequence[Any], target: Target) -> npt.NDArray[np.float64]:
     """Return the values in the metric's unit, NaN where they are missing."""
-    low, high = value_range(target.spec.metric)
+    low, high = METRICS[target.spec.metric].low, METRICS[target.spec.metric].high
     numbers = np.empty(len(values))
     for i, value in enumerate(values):
         number = _number(value)

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from archindex.core.errors import ArgumentError, UnknownNameError
-from archindex.core.metrics import METRICS, MeasurementSpec, Provenance, metric
-
-SPLITS: Final = ("train", "valid", "test")
+from archindex.core.metrics import SPLITS, MeasurementSpec, Provenance, metric
 
 UNITS: Final[dict[str, dict[str, float]]] = {
     "acc": {"percent": 1.0, "fraction": 100.0},
@@ -110,12 +108,3 @@ def _provenance(text: str) -> Provenance:
         if provenance == text:
             return provenance
     raise UnknownNameError.of("provenance", text, known)
-
-
-def value_range(name: str) -> tuple[float, float]:
-    """Return the least and the greatest value that a metric can take."""
-    if METRICS[name].meaning.endswith("percent"):
-        return 0.0, 100.0
-    if name in UNITS:
-        return 0.0, float("inf")
-    return float("-inf"), float("inf")

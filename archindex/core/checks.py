@@ -79,7 +79,7 @@ def check_vectors(name: str, value: npt.ArrayLike, *, dim: int | None = None) ->
     shape = f"(n, {dim})" if dim is not None else "(n, dim)"
     try:
         raw = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{name} must be numbers of shape {shape}", got=value) from None
     if raw.ndim == 1:
         raw = raw[None, :]

@@ -62,7 +62,9 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("energy", "mj", "minimize", "energy of one inference, millijoules", 0),
         Metric("power", "w", "minimize", "power, watts", 0),
         Metric("params", "m", "minimize", "parameters, millions", 0),
-        Metric("flops", "m", "minimize", "floating point operations, millions (a multiply-add counts once)", 0),
+        Metric(
+            "flops", "m", "minimize", "floating point operations, millions (a multiply-add counts once)", 0
+        ),
         Metric("memory", "mb", "minimize", "memory, megabytes", 0),
         Metric("train_time", "s", "minimize", "training time, seconds", 0),
         Metric("score", "", "maximize", "a figure of merit of the user's own"),
@@ -195,7 +197,7 @@ def series_of(measurements: Mapping[str | MeasurementSpec, npt.ArrayLike], sourc
     """
     series = []
     for key, values in measurements.items():
-        spec = key if isinstance(key, MeasurementSpec) else spec_of_column(key, source=source)
+        spec = key if isinstance(key, MeasurementSpec) else spec_of_column(str(key), source=source)
         try:
             series.append(Series(spec, np.asarray(values, dtype=np.float64)))
         except (TypeError, ValueError, OverflowError):
@@ -240,7 +242,7 @@ def check_range(series: Series) -> None:
     kind = METRICS[series.spec.metric]
     wrong = (series.values < kind.low) | (series.values > kind.high)
     if wrong.any():
-        bounds = f"of at least {kind.low:g}" if math.isinf(kind.high) else f"from {kind.low:g} to {kind.high:g}"
+        bounds = f"from {kind.low:g} to {kind.high:g}"
         raise ArgumentError(
             f"expected values of {series.spec.column} {bounds}", got=float(series.values[wrong][0])
         )

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArgumentError, InputError, UnknownNameError
-from archindex.core.metrics import COLUMN_PATTERN, METRICS
-from archindex.datasets.mapping import SPLITS, UNITS, parse_target
+from archindex.core.metrics import COLUMN_PATTERN, METRICS, SPLITS
+from archindex.datasets.mapping import UNITS, parse_target
 
 contexts = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 
