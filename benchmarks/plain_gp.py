@@ -40,9 +40,9 @@ class PlainGP(Strategy):
             self._queue = self._random(INITIAL) if len(self._labels) < INITIAL else self._batch()
         return [self._queue.pop(0)]
 
-    def _learn(self, positions: list[int], scores: np.typing.NDArray[np.float64]) -> None:
-        for position, score in zip(positions, scores.tolist(), strict=True):
-            place = self._candidates.place(position)
+    def _learn(self, positions: list[int]) -> None:
+        for position in positions:
+            place, score = self._candidates.place(position), self._told[position]
             if place is not None and not np.isnan(score):
                 self._surrogate.observe(place)
                 self._labels.append(score)

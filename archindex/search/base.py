@@ -87,7 +87,7 @@ class Strategy(ABC):
         return [self.pool.architecture(i) for i in chosen]
 
     def tell(self, architectures: Sequence[Architecture], values: npt.ArrayLike) -> None:
-        """Learn the values of architectures, asked for or not.
+        """Learn the values of architectures, asked for or not; the latest value of each counts.
 
         Parameters
         ----------
@@ -99,11 +99,19 @@ class Strategy(ABC):
         Raises
         ------
         ArgumentError
-            If the lengths differ, or a value is infinite.
+            If something else than architectures or numbers is given, the lengths differ, or a value is
+            infinite.
         ArchitectureError
             If an architecture does not satisfy the constraint of the search.
         """
-        array = np.asarray(values, dtype=np.float64)
+        if not isinstance(architectures, Sequence) or not all(
+            isinstance(a, Architecture) for a in architectures
+        ):
+            raise ArgumentError("expected a list of architectures, as `ask` returns them", got=architectures)
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise ArgumentError("expected numbers, or NaN where an evaluation failed", got=values) from None
         if array.shape != (len(architectures),):
             raise ArgumentError(
                 f"expected one value for each of {len(architectures)} architectures", got=array.shape
@@ -123,14 +131,17 @@ class Strategy(ABC):
         scores = array if self.objective.maximize else -array
         self._asked.update(positions)
         self._told.update(zip(positions, scores.tolist(), strict=True))
-        self._learn(positions, scores)
+        self._learn(positions)
 
     @abstractmethod
     def _propose(self, n: int) -> list[int]:
         """Return 1 to `n` positions of the pool that were not asked, all different; none if there is none."""
 
-    def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:  # noqa: B027
-        """Take note of new scores (larger is better, NaN is a failure); nothing by default."""
+    def _learn(self, positions: list[int]) -> None:  # noqa: B027
+        """Take note that positions have a score in ``_told``, new or corrected; nothing by default.
+
+        Larger is better, NaN is a failure.
+        """
 
     def _grow(self, n: int) -> None:
         """Where fewer than `n` candidates are left, admit the neighbours of what was asked."""

@@ -6,7 +6,6 @@ from collections import deque
 from typing import ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from archindex.search.base import Strategy
 from archindex.search.pool import Pool
@@ -42,13 +41,14 @@ class RegularizedEvolution(Strategy):
 
     def __init__(self, pool: Pool, objective: str, *, seed: int = 0, maximize: bool | None = None) -> None:
         super().__init__(pool, objective, seed=seed, maximize=maximize)
-        self._population: deque[tuple[float, int]] = deque(maxlen=POPULATION)
+        self._population: deque[int] = deque(maxlen=POPULATION)
+        self._born: set[int] = set()
 
     def _propose(self, n: int) -> list[int]:
         if len(self._asked) < POPULATION or not self._population:
             return self._random(1)
         drawn = self._rng.choice(len(self._population), min(SAMPLE, len(self._population)), replace=False)
-        child = max(self._population[i] for i in drawn)[1]
+        child = max((self._population[i] for i in drawn), key=lambda one: (self._told[one], one))
         # Bounded, because around a parent everything may have been asked.
         for _ in range(100):
             around = self.pool.neighbors(child)
@@ -59,9 +59,15 @@ class RegularizedEvolution(Strategy):
                 return [child]
         return self._random(1)
 
-    def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:
-        born = zip(scores.tolist(), positions, strict=True)
-        self._population.extend((score, position) for score, position in born if not np.isnan(score))
+    def _learn(self, positions: list[int]) -> None:
+        for position in positions:
+            if np.isnan(self._told[position]):
+                if position in self._population:
+                    self._population.remove(position)
+            elif position not in self._born:
+                # A value that is corrected later is no second birth.
+                self._born.add(position)
+                self._population.append(position)
 
 
 class LocalSearch(Strategy):

@@ -62,7 +62,7 @@ class Walk(Strategy):
         # A pool that is empty has no features yet: the first architecture told brings them.
         if len(self._candidates):
             self._surrogate = Surrogate(self._candidates.groups, STANDARDISED)
-        self._observed: list[float] = []
+        self._observed: set[int] = set()
         self._expanded: set[int] = set()
 
     def _propose(self, n: int) -> list[int]:
@@ -71,12 +71,13 @@ class Walk(Strategy):
         if len(self._asked) < INITIAL or len(self._observed) < 2:
             return [self._member(self._spread())]
         self._expand()
-        posterior = self._surrogate.posterior(gaussianised(np.array(self._observed)))
+        labels = self._labels()
+        posterior = self._surrogate.posterior(labels)
         for position in self._asked - self._told.keys():
             place = self._candidates.place(position)
             if place is not None:
                 posterior.believe(place)
-        best = float(gaussianised(np.array(self._observed)).max())
+        best = float(labels.max())
         free = self._free()
         widening = 1 + WIDENING * INITIAL / len(self._observed)
         chosen: list[int] = []
@@ -92,18 +93,26 @@ class Walk(Strategy):
                 posterior.believe(place)
         return chosen
 
-    def _learn(self, positions: list[int], scores: npt.NDArray[np.float64]) -> None:
-        failed = np.isnan(scores)
-        # A failure tells that the architecture is bad, not how bad: it counts as the worst seen.
-        worst = np.nanmin([*self._observed, *scores]) if not failed.all() or self._observed else 0.0
-        for position, score in zip(positions, np.where(failed, worst, scores).tolist(), strict=True):
+    def _learn(self, positions: list[int]) -> None:
+        for position in positions:
+            if position in self._observed:
+                continue  # corrected: `_labels` reads the latest value
             place = self._candidates.place(position)
             if place is None:
                 self._bring_in(np.array([position]))
                 place = self._candidates.place(position)
                 assert place is not None
             self._surrogate.observe(place)
-            self._observed.append(score)
+            self._observed.add(position)
+
+    def _labels(self) -> npt.NDArray[np.float64]:
+        """Return the label of everything told, in the order in which the surrogate observed it."""
+        # That is the order of `_told`, in which what is corrected keeps its place.
+        scores = np.array(list(self._told.values()))
+        failed = np.isnan(scores)
+        # A failure tells that the architecture is bad, not how bad: it counts as the worst seen.
+        scores[failed] = 0.0 if failed.all() else scores[~failed].min()
+        return gaussianised(scores)
 
     def _spread(self) -> int:
         """Draw a class far from what was asked, as k-means++ does; the first one uniformly."""
