@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.canonical import graph_sizes
-from archindex.core.checks import check_choice, check_int, check_vectors
-from archindex.core.errors import ArgumentError, UnknownNameError
-from archindex.core.metrics import MeasurementSpec, Series, spec_of_column
+from archindex.core.checks import check_int, check_vectors
+from archindex.core.errors import UnknownNameError
+from archindex.core.metrics import MeasurementSpec, series_of
 from archindex.core.progress import Progress, silent
-from archindex.hits import Hits, Record
+from archindex.hits import Hits, Record, selected
 from archindex.indexes import Metric
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
@@ -114,7 +114,7 @@ class Index:
         return self._addresses.architecture(address)
 
     def get(self, address: Address) -> Record:
-        """Return everything that the index holds of one architecture.
+        """Return everything that the index holds of one architecture; of several with its arch_id, the first.
 
         Raises
         ------
@@ -139,24 +139,24 @@ class Index:
 
     def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float32]:
         """Return the embeddings of architectures, in the index or not; float32, shape (n, dim)."""
-        return self._snapshot.encoder.encode(pack(architectures))
+        return self._snapshot.encoder.encode(pack(self._addresses.architectures(architectures)))
 
     @overload
     def query(
         self, like: Address, k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., strategy: str = ...,
     ) -> Hits: ...  # fmt: skip
 
     @overload
     def query(
         self, like: list[Address] | tuple[Address, ...], k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., strategy: str = ...,
     ) -> list[Hits]: ...  # fmt: skip
 
     @overload
     def query(
         self, like: npt.NDArray[Any] | Sequence[float], k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., strategy: str = ...,
     ) -> Any: ...  # fmt: skip
 
     def query(
@@ -165,7 +165,7 @@ class Index:
         k: int = 10,
         where: str | None = None,
         *,
-        select: Sequence[str] | None = None,
+        select: Sequence[str] | str | None = None,
         strategy: str = "auto",
     ) -> Any:
         """Return the architectures nearest to one or many.
@@ -173,15 +173,16 @@ class Index:
         Parameters
         ----------
         like : str, int, Architecture, ndarray or a sequence of them
-            Native string, ``space:native``, arch_id (6 digits of it are enough), row id, architecture, or
-            vector of shape (dim,). A list, or an array of shape (m, dim), is a batch. What is in the index
-            needs no encoder.
+            Native string, ``space:native``, arch_id (6 digits of it are enough; of several rows with it the
+            first counts), row id, architecture, or vector of shape (dim,). An array of shape (m, dim) is a
+            batch, and so is a list, each item of which is one of these; but a flat list of numbers is a
+            vector, unless all are whole: these are row ids. What is in the index needs no encoder.
         k : int
             How many; fewer come back only where fewer rows satisfy `where`.
         where : str, optional
             Boolean SQL expression over the attribute columns, e.g. ``"cifar10_latency_ms < 14"``.
-        select : sequence of str, optional
-            Attribute columns of the hits to read; None: all.
+        select : str or sequence of str, optional
+            Attribute columns of the hits to read, in any case; None: all.
         strategy : str
             Plan to force; ``"auto"`` chooses.
 
@@ -195,11 +196,9 @@ class Index:
             If an argument cannot be used; the message says what was expected.
         """
         check_int("k", k, low=1)
-        for name in select or ():
-            check_choice("column", name, self.schema)
+        names = selected(select, self.schema)
         vectors, batched = self._addresses.query_vectors(like)
         found, plan = self._snapshot.search(vectors, k, where, strategy)
-        names = list(self.schema) if select is None else list(select)
         hits = [Hits.of(self._snapshot, found, i, names, plan) for i in range(len(vectors))]
         return hits if batched else hits[0]
 
@@ -217,7 +216,7 @@ class Index:
         Parameters
         ----------
         architectures : sequence of Architecture or str
-            What to add.
+            What to add; of strings, native ones or ``space:native``. An arch_id must fit one row.
         measurements : mapping, optional
             Values of shape (n,) by attribute column (``"cifar10_valid_acc"``; its name says metric and
             unit) or by full spec; NaN where missing.
@@ -236,14 +235,8 @@ class Index:
         IndexLockedError, StorageError
             If the index cannot be written to; nothing was added.
         """
-        parsed = [a if isinstance(a, Architecture) else self._addresses.parse(a) for a in architectures]
-        series = []
-        for key, values in (measurements or {}).items():
-            spec = key if isinstance(key, MeasurementSpec) else spec_of_column(key, source=source)
-            try:
-                series.append(Series(spec, np.asarray(values, dtype=np.float64)))
-            except (TypeError, ValueError):
-                raise ArgumentError(f"expected numbers for {spec.column}", got=values) from None
+        parsed = self._addresses.architectures(architectures)
+        series = series_of(measurements or {}, source)
         if not parsed:
             return np.empty(0, dtype=np.int64)
         graphs = pack(parsed)
@@ -253,7 +246,7 @@ class Index:
             arch_ids=[a.arch_id for a in parsed],
             vectors=self._snapshot.encoder.encode(graphs),
             sizes=graph_sizes(graphs),
-            series=tuple(series),
+            series=series,
         )
         ids = add_rows(self.path, rows, self.info.fingerprint)
         self.refresh()
@@ -264,11 +257,12 @@ class Index:
 
         Raises
         ------
+        UnknownNameError
+            If an arch_id fits several rows; nothing was removed.
         IndexLockedError, StorageError
             If the index cannot be written to; nothing was removed.
         """
-        rows = [self._addresses.row(address) for address in addresses]
-        ids = np.array([row.row_id for row in rows if row is not None], dtype=np.int64)
+        ids = np.array([row.row_id for row in self._addresses.sole_rows(addresses)], dtype=np.int64)
         removed = remove_rows(self.path, ids) if len(ids) else 0
         self.refresh()
         return removed

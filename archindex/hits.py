@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.core.metrics import Measurement
 from archindex.queries import Found, Plan
-from archindex.queries.columns import Value
+from archindex.queries.columns import Schema, Value
 from archindex.spaces.base import Architecture
 from archindex.store.addresses import architecture_of
 from archindex.store.snapshot import Snapshot
@@ -87,7 +88,22 @@ class Hits:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, i: int) -> Hit:
+    @overload
+    def __getitem__(self, i: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Hits: ...
+
+    def __getitem__(self, i: int | slice) -> Hit | Hits:
+        if isinstance(i, slice):
+            return Hits(
+                ids=self.ids[i],
+                distances=self.distances[i],
+                architectures=self.architectures[i],
+                arch_ids=self.arch_ids[i],
+                attributes={name: values[i] for name, values in self.attributes.items()},
+                plan=self.plan,
+            )
         return Hit(
             row_id=int(self.ids[i]),
             distance=float(self.distances[i]),
@@ -98,19 +114,6 @@ class Hits:
 
     def __iter__(self) -> Iterator[Hit]:
         return (self[i] for i in range(len(self)))
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return one flat dictionary a hit, as the command line prints it."""
-        return [
-            {
-                "row_id": hit.row_id,
-                "distance": hit.distance,
-                "arch_id": hit.arch_id,
-                "architecture": str(hit.architecture),
-                **hit.attributes,
-            }
-            for hit in self
-        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,3 +139,25 @@ class Record:
     attributes: Mapping[str, Value]
     measurements: tuple[Measurement, ...]
     vector: npt.NDArray[np.float32]
+
+
+def selected(select: Sequence[str] | str | None, schema: Schema) -> list[str]:
+    """Return the attribute columns that a user selects: one, several, or all with None; in any case.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    UnknownNameError
+        If there is no such column; the message names the nearest.
+    """
+    if select is None:
+        return list(schema)
+    names = [select] if isinstance(select, str) else select
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError("select must be names of columns", got=select)
+    folded = [name if name in schema else name.lower() for name in names]
+    for name, column in zip(names, folded, strict=True):
+        if column not in schema:
+            raise UnknownNameError.of("column", name, schema)
+    return list(dict.fromkeys(folded))

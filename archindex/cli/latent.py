@@ -91,9 +91,11 @@ def diff(
       archindex diff "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|" \\
                      "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
     """
-    from archindex.evaluate.diff import compare, compare_in, parse_anywhere
+    from archindex.evaluate.diff import compare, compare_in
 
     if index is None:
+        from archindex.store.addresses import parse_anywhere
+
         found = compare(parse_anywhere(a), parse_anywhere(b))
     else:
         from archindex.api import open_index

@@ -59,11 +59,6 @@ class GraphBatch:
         """Graph that each node belongs to; int64, shape (n_nodes,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.node_ptr))
 
-    @property
-    def edge_graph(self) -> npt.NDArray[np.int64]:
-        """Graph that each edge belongs to; int64, shape (n_edges,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.edge_ptr))
-
     def graph(self, i: int) -> ArchGraph:
         """Return graph `i` as an `ArchGraph`."""
         nodes = slice(self.node_ptr[i], self.node_ptr[i + 1])

@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.canonical import canonical_form
-from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.encoders import Encoder, make_encoder
 from archindex.spaces.base import Architecture, Costed
 from archindex.spaces.nasbench201 import EDGES
-from archindex.spaces.registry import SPACES, parse_address, space
 from archindex.store.snapshot import Snapshot
 
 Change = tuple[str, Any, Any]
@@ -128,26 +126,6 @@ class Difference:
             "nearer": self.nearer,
             "rows": self.rows,
         }
-
-
-def parse_anywhere(text: str) -> Architecture:
-    """Return the architecture that ``space:native``, or a native string of any space, names.
-
-    Raises
-    ------
-    ArchitectureError
-        If no space knows it.
-    """
-    if text.partition(":")[0].strip() in SPACES:
-        return parse_address(text)
-    for name in SPACES:
-        if space(name).validate(text):
-            return space(name).parse(text)
-    raise ArchitectureError(
-        f"expected an architecture of {', '.join(SPACES)}",
-        got=text,
-        fix="write it as space:native, or name an index to look an arch_id up in: --index PATH",
-    )
 
 
 def compare(a: Architecture, b: Architecture) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ Address = str | int | Architecture
 """A native string, ``space:native``, an arch_id or its beginning, a row id, or an `Architecture`."""
 
 Query = Address | npt.NDArray[Any] | Sequence[Any]
-"""A point to search from: an address or a vector; a list of those (not of numbers) is a batch."""
+"""A point to search from, or a batch of them.
+
+An address or a vector is one point. A flat list of numbers is a vector, but where all are whole they are row
+ids; any other list is a batch, each item of which is an address or a vector.
+"""
 
 
 class Addresses:
@@ -58,8 +62,52 @@ class Addresses:
         row = self.row(address)
         return self.parse(str(address)) if row is None else architecture_of(row)
 
-    def row(self, address: Address) -> RowInfo | None:
+    def architectures(self, given: Iterable[Architecture | str]) -> list[Architecture]:
+        """Return the architectures that a list to encode or to write gives.
+
+        Strings are read as native strings first, which needs no look-up; an arch_id must fit one row.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no list, or an item is neither an `Architecture` nor a string.
+        ArchitectureError, UnknownNameError
+            As `architecture`, and where an arch_id fits several rows.
+        """
+        found = []
+        for item in _listed(given):
+            if isinstance(item, str):
+                try:
+                    item = self.parse(item)
+                except ArchitectureError:
+                    row = self.row(item, sole=True)
+                    assert row is not None, "what cannot be parsed is a row or an error"
+                    item = architecture_of(row)
+            if not isinstance(item, Architecture):
+                raise ArgumentError("expected architectures or native strings", got=item)
+            found.append(item)
+        return found
+
+    def sole_rows(self, addresses: Iterable[Address]) -> list[RowInfo]:
+        """Return the rows at some addresses, those left out that are not in the index.
+
+        Raises
+        ------
+        ArgumentError, ArchitectureError, UnknownNameError
+            As `row`, and where an address fits several rows.
+        """
+        rows = [self.row(address, sole=True) for address in _listed(addresses)]
+        return [row for row in rows if row is not None]
+
+    def row(self, address: Address, *, sole: bool = False) -> RowInfo | None:
         """Return the row at an address, or None if a well-formed architecture is not in the index.
+
+        Parameters
+        ----------
+        address : Address
+            Where to look.
+        sole : bool
+            Whether an address that fits several rows is refused; else the first counts.
 
         Raises
         ------
@@ -71,10 +119,21 @@ class Addresses:
         elif isinstance(address, str):
             found = self._named(address) or self._named(str(self.parse(address)))
         elif isinstance(address, (int, np.integer)) and not isinstance(address, bool):
+            if not 0 <= address <= np.iinfo(np.int64).max:
+                raise UnknownNameError("expected row ids of this index", got=int(address))
             self._snapshot.positions(np.array([address], dtype=np.int64))
             found = self._snapshot.describe(np.array([address], dtype=np.int64))
         else:
-            raise ArgumentError("expected a native string, space:native, an arch_id or a row id", got=address)
+            raise ArgumentError(
+                "expected a native string, space:native, an arch_id, a row id or a vector", got=str(address)
+            )
+        if sole and len(found) > 1:
+            # Measurements belong to the string, and aliases share an arch_id.
+            raise UnknownNameError(
+                "expected an address that fits one row",
+                got=f"{address}, which fits {len(found)}",
+                fix=f"give the native string, for example {found[0].space}:{found[0].native}",
+            )
         return found[0] if found else None
 
     def parse(self, text: str) -> Architecture:
@@ -85,19 +144,7 @@ class Addresses:
         ArchitectureError
             If the string is malformed in all spaces of the index; an emptied index takes any space's.
         """
-        name, colon, _ = text.partition(":")
-        if colon and name.strip() in SPACES:
-            return parse_address(text)
-        if len(self.spaces) == 1:
-            return space(self.spaces[0]).parse(text)
-        for candidate in self.spaces or SPACES:
-            if space(candidate).validate(text):
-                return space(candidate).parse(text)
-        raise ArchitectureError(
-            f"expected an architecture of {', '.join(self.spaces) or 'a search space'}",
-            got=text,
-            fix="write it as space:native",
-        )
+        return parse_anywhere(text, self.spaces)
 
     def query_vectors(self, like: Query) -> tuple[npt.NDArray[np.float32], bool]:
         """Return the vectors of a query, shape (m, dim), and whether it is a batch.
@@ -112,14 +159,20 @@ class Addresses:
         dim = self._snapshot.info.dim
         if isinstance(like, np.ndarray) and like.dtype.kind in "fiu":
             return check_vectors("the query", like, dim=dim), like.ndim > 1
-        if isinstance(like, (str, int, np.integer, Architecture)):
+        if isinstance(like, (str, Mapping)) or not isinstance(like, Iterable):
             return self.vectors([like]), False
         items = list(like)
-        if items and all(isinstance(x, (float, np.floating)) for x in items):
-            return check_vectors("the query", np.asarray(items), dim=dim), False
-        if any(isinstance(x, np.ndarray) for x in items):
-            return check_vectors("the query", items, dim=dim), True
-        return self.vectors(items), True
+        if any(isinstance(x, (float, np.floating)) for x in items) and all(map(_is_number, items)):
+            return check_vectors("the query", items, dim=dim), False
+        vectors = np.empty((len(items), dim), dtype=np.float32)
+        named = [i for i, item in enumerate(items) if not isinstance(item, (list, tuple, np.ndarray))]
+        vectors[named] = self.vectors([items[i] for i in named])
+        for i in sorted(set(range(len(items))).difference(named)):
+            point = check_vectors(f"item {i} of the query", items[i], dim=dim)
+            if len(point) != 1:
+                raise ArgumentError(f"item {i} of the query must be one vector", got=np.shape(items[i]))
+            vectors[i] = point[0]
+        return vectors, True
 
     def vectors(self, addresses: Sequence[Address]) -> npt.NDArray[np.float32]:
         """Return the vector at each address, shape (n, dim): looked up where it is known, else encoded."""
@@ -152,6 +205,36 @@ class Addresses:
         return found
 
 
+def parse_anywhere(text: str, spaces: Sequence[str] = ()) -> Architecture:
+    """Return the architecture that ``space:native``, or a native string of one of `spaces`, spells.
+
+    Parameters
+    ----------
+    text : str
+        The string.
+    spaces : sequence of str
+        Names of search spaces; none: all there are.
+
+    Raises
+    ------
+    ArchitectureError
+        If the string is malformed in all of them.
+    """
+    name, colon, _ = text.partition(":")
+    if colon and name.strip() in SPACES:
+        return parse_address(text)
+    if len(spaces) == 1:
+        return space(spaces[0]).parse(text)
+    for candidate in spaces or SPACES:
+        if space(candidate).validate(text):
+            return space(candidate).parse(text)
+    raise ArchitectureError(
+        f"expected an architecture of {', '.join(spaces or SPACES)}",
+        got=text,
+        fix="write it as space:native; an arch_id needs an index to look it up in",
+    )
+
+
 def architecture_of(row: RowInfo) -> Architecture:
     """Return the architecture of a row."""
     return Architecture(space(row.space), row.native)
@@ -164,3 +247,14 @@ def pack(architectures: Sequence[Architecture]) -> GraphBatch:
     if len({a.space for a in architectures}) == 1:
         return architectures[0].space.graphs([a.native for a in architectures])
     return GraphBatch.from_graphs(a.graph for a in architectures)
+
+
+def _listed(given: object) -> list[Any]:
+    """Return the items of a list; a string or an architecture by itself is none."""
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise ArgumentError("expected a list of architectures", got=str(given), fix="put it into a list")
+    return list(given)
+
+
+def _is_number(item: object) -> bool:
+    return isinstance(item, (int, float, np.integer, np.floating)) and not isinstance(item, bool)

@@ -54,7 +54,6 @@ def test_arrays_are_laid_out_as_documented() -> None:
     assert batch.node_ptr.tolist() == [0, 3, 5]
     assert batch.edge_ptr.tolist() == [0, 2, 3]
     assert batch.node_graph.tolist() == [0, 0, 0, 1, 1]
-    assert batch.edge_graph.tolist() == [0, 0, 1]
 
 
 def test_a_slice_is_independent_of_the_whole() -> None:

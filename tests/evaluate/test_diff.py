@@ -9,7 +9,8 @@ import pytest
 import archindex as ax
 from archindex.core.errors import ArchitectureError
 from archindex.datasets import Table
-from archindex.evaluate.diff import compare, compare_in, parse_anywhere
+from archindex.evaluate.diff import compare, compare_in
+from archindex.store.addresses import parse_anywhere
 
 SPACE = ax.space("nasbench201")
 A = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|"
@@ -88,5 +89,5 @@ def test_inside_an_index(small_table: Table, tmp_path: Path, metric: Literal["l2
 
 def test_addresses_without_an_index() -> None:
     assert parse_anywhere(A) == parse_anywhere(f"nasbench201:{A}") == SPACE.parse(A)
-    with pytest.raises(ArchitectureError, match="--index PATH"):
+    with pytest.raises(ArchitectureError, match="needs an index"):
         parse_anywhere("10af7d5a09")
