@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import reduce_batch
@@ -170,7 +170,8 @@ class GINEncoder(Encoder):
             fingerprint=self._hash(arrays),
         )
         try:
-            save_file(arrays, folder / WEIGHTS)
+            # Not by save_file, which makes a file that nobody else can read.
+            (folder / WEIGHTS).write_bytes(save(arrays))
         except (OSError, safetensors.SafetensorError) as error:
             raise StorageError(f"cannot write {folder / WEIGHTS}", got=str(error)) from error
 
