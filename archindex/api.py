@@ -19,7 +19,7 @@ from archindex.hits import Hits, Record, selected
 from archindex.indexes import Metric
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
-from archindex.store.addresses import Address, Addresses, Query, architecture_of, pack
+from archindex.store.addresses import Address, Addresses, Batch, Query, architecture_of, pack
 from archindex.store.rows import Rows
 from archindex.store.snapshot import Snapshot
 from archindex.store.version import VersionInfo
@@ -137,7 +137,7 @@ class Index:
             vector=np.array(self._snapshot.vectors[place[0]]),
         )
 
-    def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.float32]:
+    def encode(self, architectures: Sequence[Architecture | str]) -> npt.NDArray[np.float32]:
         """Return the embeddings of architectures, in the index or not; float32, shape (n, dim)."""
         return self._snapshot.encoder.encode(pack(self._addresses.architectures(architectures)))
 
@@ -149,15 +149,21 @@ class Index:
 
     @overload
     def query(
-        self, like: list[Address] | tuple[Address, ...], k: int = ..., where: str | None = ..., *,
+        self, like: Batch, k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., strategy: str = ...,
     ) -> list[Hits]: ...  # fmt: skip
 
     @overload
     def query(
-        self, like: npt.NDArray[Any] | Sequence[float], k: int = ..., where: str | None = ..., *,
+        self, like: list[float] | tuple[float, ...], k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., strategy: str = ...,
-    ) -> Any: ...  # fmt: skip
+    ) -> Hits: ...  # fmt: skip
+
+    @overload
+    def query(
+        self, like: npt.NDArray[Any], k: int = ..., where: str | None = ..., *,
+        select: Sequence[str] | str | None = ..., strategy: str = ...,
+    ) -> Hits | list[Hits]: ...  # fmt: skip
 
     def query(
         self,
@@ -167,7 +173,7 @@ class Index:
         *,
         select: Sequence[str] | str | None = None,
         strategy: str = "auto",
-    ) -> Any:
+    ) -> Hits | list[Hits]:
         """Return the architectures nearest to one or many.
 
         Parameters

@@ -19,6 +19,18 @@ from archindex.store.snapshot import Snapshot
 Address = str | int | Architecture
 """A native string, ``space:native``, an arch_id or its beginning, a row id, or an `Architecture`."""
 
+Batch = (
+    list[Address | npt.NDArray[Any] | list[float]]
+    | list[Address]
+    | list[str]
+    | list[int]
+    | list[Architecture]
+    | list[npt.NDArray[Any]]
+    | list[list[float]]
+    | tuple[Address | npt.NDArray[Any] | list[float], ...]
+)
+"""Several points to search from, side by side."""
+
 Query = Address | npt.NDArray[Any] | Sequence[Any]
 """A point to search from, or a batch of them.
 

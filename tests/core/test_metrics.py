@@ -106,3 +106,9 @@ def test_the_vocabulary_has_no_doubles() -> None:
     assert len(set(ATTRIBUTES)) == len(ATTRIBUTES)
     assert set(OPS) >= PARAMETRIC
     assert [OPS[i] for i in OP_ID.values()] == list(OP_ID)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_predicted_columns_are_read_back(name: str) -> None:
+    spec = MeasurementSpec(name, "pi5", "valid", provenance="predicted")
+    assert spec_of_column(spec.column) == spec

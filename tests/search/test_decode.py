@@ -53,7 +53,7 @@ def test_a_rows_own_vector_stands_for_it_or_an_alias(index: ax.Index) -> None:
 def test_what_the_index_lacks_is_found_in_the_space(index: ax.Index, strangers: list[Architecture]) -> None:
     """Never farther than the nearest row; mostly nearer, and there it is no row."""
     points = index.encode(strangers)
-    nearest = [hits.distances[0] for hits in index.query(points, k=1)]
+    nearest = [hits.distances[0] for hits in index.query(list(points), k=1)]
     decoded = index.decode(points)
     for found, point, limit in zip(decoded, points, nearest, strict=True):
         assert found.distance <= limit
