@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import typer
@@ -48,7 +50,7 @@ def describe(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
         return BAD_INPUT, f"{_usage(error)}; {place} --help"
     if isinstance(error, ArchindexError):
         code = BAD_INPUT if isinstance(error, InputError) else FAILURE
-        message = str(error) if error.fix else f"{error}; {_next(error, command)}"
+        message = str(error) if error.fix else f"{error}; {_next(error, command, arguments)}"
         return code, " ".join(message.split())
     if isinstance(error, MemoryError):
         return FAILURE, "expected enough memory, got none; end other programs and run it again"
@@ -66,13 +68,19 @@ def command_of(arguments: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def _next(error: ArchindexError, command: str) -> str:
+def _next(error: ArchindexError, command: str, arguments: Sequence[str]) -> str:
     """Say what to type where the error itself does not."""
     if isinstance(error, CorruptIndexError):
-        return "archindex verify PATH --repair"
+        return f"archindex verify {_index_path(arguments)}"
     if isinstance(error, IndexFolderError):
-        return "archindex info PATH"
+        return f"archindex info {_index_path(arguments)}"
     return f"{command} --help" if isinstance(error, InputError) else "run it again with --debug"
+
+
+def _index_path(arguments: Sequence[str]) -> str:
+    """Return the index that a command line names, as it is to be typed again."""
+    found = (word for word in arguments if (Path(word) / "versions").is_dir())
+    return shlex.quote(next(found, "PATH"))
 
 
 def _usage(error: Exception) -> str:

@@ -83,7 +83,7 @@ def verify(
     sink: Sink,
     path: IndexPath,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Rebuild what can be derived from the catalogue.")
+        bool, typer.Option("--repair", help="Make again what can be derived from the rest.")
     ] = False,
 ) -> None:
     """Check every file of an index.
@@ -113,7 +113,7 @@ def verify(
             grid=Grid(("what", "text"), rows),
             quiet=found.problems,
             lead=[f"{path}: {_count(len(found.problems))}; checked {', '.join(found.checks)}"],
-            notes=[] if found.ok or repair else [f"next: archindex verify {path} --repair"],
+            notes=[f"next: {found.next}"] if found.next else [],
         )
     )
     if not found.ok:

@@ -7,9 +7,11 @@ from there when it is run again with the same arguments.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +21,15 @@ import numpy.typing as npt
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import graph_sizes
 from archindex.core.checks import check_choice, check_int
-from archindex.core.errors import ArchindexError, ArgumentError
+from archindex.core.errors import ArchindexError, ArgumentError, CorruptIndexError
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.core.progress import Progress, silent
 from archindex.datasets import Table, load
 from archindex.encoders import Encoder, load_encoder, make_encoder
-from archindex.indexes import ENGINES, choose_engine, make_index
+from archindex.indexes import ENGINES, VectorIndex, choose_engine, make_index
 from archindex.indexes.base import METRICS, Metric
 from archindex.spaces.registry import space
-from archindex.store.files import disk_errors, remove_tree, sync_tree, write_atomic, write_json
+from archindex.store.files import disk_errors, read_json, remove_tree, sync_tree, write_atomic, write_json
 from archindex.store.rows import Rows
 from archindex.store.version import VersionInfo
 from archindex.store.writer import check_target, create_version, writing
@@ -86,29 +88,34 @@ def build_index(
     check_choice("metric", metric, METRICS)
     check_int("seed", seed, low=0)
     fresh = make_encoder(encoder)
-    check_target(path, overwrite=overwrite)
+    check_target(path, overwrite=overwrite)  # now, before data are read for nothing
     tables = [load(item) if isinstance(item, str) else item for item in data]
     merged = _merge(tables)
     with writing(path):
+        # Again: another build may have published meanwhile.
+        replaces = check_target(path, overwrite=overwrite)
         work = path / "building"
-        _prepare(work, _config(merged, encoder, seed))
+        _prepare(work, _config(merged, encoder, seed, first=not replaces))
         graphs = [space(table.space).graphs(table.natives) for table in merged]
         ids = [space(t.space).arch_ids(t.natives) for t in merged]
         trained = _trained(work, fresh, graphs, seed, progress)
         vectors = _encoded(work, trained, graphs, progress)
         rows = _rows(merged, graphs, ids, vectors)
         name, reason = (engine, "it was asked for") if engine != "auto" else choose_engine(*vectors.shape)
+        made = make_index(name, trained.dim, metric, seed)
         progress("build engine", 0, 1)
         info = create_version(
             path,
             rows,
             encoder=trained,
-            engine=make_index(name, trained.dim, metric, seed),
+            engine=made,
             engine_name=name,
             engine_reason=reason,
             metric=metric,
             data=[table.name for table in tables],
             seed=seed,
+            engine_arguments=_arguments(made),
+            data_digests=[_digest(table) for table in tables],
         )
         progress("build engine", 1, 1)
         remove_tree(work)
@@ -123,24 +130,45 @@ def _merge(tables: Sequence[Table]) -> list[Table]:
     return list(by_space.values())
 
 
-def _config(tables: Sequence[Table], encoder: str, seed: int) -> dict[str, object]:
+def _arguments(engine: VectorIndex) -> dict[str, int | None]:
+    """Return the constructor arguments of an engine that was made without any, all defaults."""
+    arguments = inspect.signature(type(engine)).parameters.values()
+    return {a.name: a.default for a in arguments if a.name not in ("dim", "metric", "seed")}
+
+
+def _digest(table: Table) -> str:
+    """Return a checksum of a table's architectures and measurements."""
+    digest = hashlib.blake2b("\n".join((table.space, *table.natives)).encode(), digest_size=16)
+    for one in table.series:
+        digest.update(json.dumps(asdict(one.spec), sort_keys=True).encode())
+        digest.update(one.values.astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _config(tables: Sequence[Table], encoder: str, seed: int, *, first: bool) -> dict[str, object]:
+    """Describe a build; `first`: it replaces no index, so what it leaves behind was never published."""
     natives = hashlib.blake2b(digest_size=16)
     for table in tables:
         natives.update("\n".join((table.space, *table.natives)).encode())
-    return {"architectures": natives.hexdigest(), "encoder": encoder, "seed": seed}
+    return {"architectures": natives.hexdigest(), "encoder": encoder, "seed": seed, "first": first}
 
 
 def _prepare(work: Path, config: dict[str, object]) -> None:
     """Keep what an earlier run of the same build finished; clear away everything else."""
     stated = work / "config.json"
     try:
-        same = json.loads(stated.read_bytes()).items() >= config.items()
-    except (OSError, ValueError, AttributeError):
+        same = read_json(stated).items() >= config.items()
+    except (OSError, CorruptIndexError):
         same = False
     if not same:
         with disk_errors("a folder to build in"):
-            remove_tree(work)
-            work.mkdir()
+            work.mkdir(exist_ok=True)
+            for entry in work.iterdir():
+                # The old note stays until the new one replaces it: it tells that the folder is ours.
+                if entry.is_dir():
+                    remove_tree(entry)
+                elif entry != stated:
+                    entry.unlink()
             write_json(stated, config)
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archindex.core.errors import CorruptIndexError, StorageError
 from archindex.core.metrics import MeasurementSpec, Series
+from archindex.store.folder import verify_command
 from archindex.store.rows import RowInfo, Rows
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class Catalog:
                 )
             except duckdb.Error as error:
                 raise CorruptIndexError(
-                    "expected a catalogue", got=str(error), fix="run archindex verify"
+                    "expected a catalogue",
+                    got=str(error),
+                    fix=verify_command(self._path.parents[2]),  # PATH/versions/000001/catalog.duckdb
                 ) from None
         return self._opened
 

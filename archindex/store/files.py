@@ -42,6 +42,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, and flush the names of those that were not there."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in made:
+        sync_folder(one.parent)
+
+
 def sync_tree(folder: Path) -> None:
     """Flush every file and folder below `folder`, and `folder` itself."""
     for parent, _, names in os.walk(folder):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -163,6 +164,15 @@ def replay(path: Path, dim: int) -> tuple[Delta, int]:
         _apply(delta, json.loads(body), dim)
         start = end + 1
     return delta, start
+
+
+def highest_row_id(path: Path) -> int:
+    """Return the highest row id that a log names, in damaged records too; -1 if there is none."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return -1
+    return max((int(digits) for digits in re.findall(rb'"row_id":(\d{1,18})', data)), default=-1)
 
 
 def cut_torn_record(path: Path, whole: int) -> None:

@@ -24,6 +24,7 @@ from archindex.queries import Found, Plan, compile_where, filtered_search
 from archindex.queries.columns import Column, Schema
 from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
+from archindex.store.lease import Lease
 from archindex.store.log import Delta, replay
 from archindex.store.rows import RowInfo
 from archindex.store.version import VersionInfo, current_version, log_path, read_version, version_folder
@@ -58,7 +59,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.info, self._delta, self.whole_log = _read_consistent(path)
+        self.info, self._delta, self.whole_log, self._lease = _read_consistent(path)
         self.folder = version_folder(path, self.info.number)
         self.catalog = Catalog(self.folder / "catalog.duckdb")
         self._base_ids = _load_array(self.folder / "ids.npy", (self.info.n_rows,), np.int64)
@@ -237,8 +238,9 @@ class Snapshot:
         return list(dict.fromkeys(self.catalog.specs() + fresh))
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; a writer may remove them from now on."""
         self.catalog.close()
+        self._lease.close()
 
     @cached_property
     def _id_order(self) -> npt.NDArray[np.int64]:
@@ -301,26 +303,32 @@ class DeltaColumns(Mapping[str, Column]):
         return wide_columns(series)[name].values
 
 
-def _read_consistent(path: Path) -> tuple[VersionInfo, Delta, int]:
-    """Read manifest, version and log that belong together, while a writer may be publishing."""
+def _read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:
+    """Read manifest, version and log that belong together, while a writer may be publishing.
+
+    A version that was still the current one after the lease was taken stays for as long as the lease.
+    """
     for _ in range(20):
         number = current_version(path)
+        lease = Lease(version_folder(path, number))
         try:
             info = read_version(path, number)
             delta, whole = replay(log_path(path, number), info.dim)
         except CorruptIndexError:
+            lease.close()
             if current_version(path) == number:
                 raise
             continue
         if current_version(path) == number:
-            return info, delta, whole
+            return info, delta, whole, lease
+        lease.close()
     raise CorruptIndexError("expected to read the index between two writes", got="20 new versions meanwhile")
 
 
 def _load_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except (OSError, ValueError):
+    except Exception:  # of a damaged header, NumPy raises many kinds
         raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
     if array.shape != shape or array.dtype != dtype:
         raise CorruptIndexError(

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from archindex.core.canonical import graph_sizes
 from archindex.core.errors import ArchindexError, CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.encoders import load_encoder
-from archindex.indexes import DISTANCE_ATOL, DISTANCE_RTOL, load_index, make_index
+from archindex.indexes import DISTANCE_ATOL, DISTANCE_RTOL, load_index
 from archindex.queries.columns import Column
 from archindex.spaces.registry import space
 from archindex.store.catalog import Catalog
-from archindex.store.columns import ColumnFolder, derive_columns, write_columns
+from archindex.store.columns import ColumnFolder
+from archindex.store.folder import repair_command, version_numbers
 from archindex.store.log import replay
+from archindex.store.repair import (
+    can_be_made,
+    derive,
+    load_arrays,
+    newest_sound_version,
+    rebuild,
+    restore_manifest,
+)
 from archindex.store.version import (
     VersionInfo,
     check_files,
     current_version,
     log_path,
     parse_version,
-    publish,
     version_folder,
 )
-from archindex.store.writer import staging, writing
+from archindex.store.writer import writing
 
-DERIVED: Final = ("columns/", "ann/")
-"""What can be worked out again from the catalogue and the vectors."""
 
-SIZES: Final = ("n_ops", "depth")
-"""Columns that are worked out from the graphs."""
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    file : str
+        The file concerned.
+    text : str
+        What is wrong with it.
+    repairable : bool
+        Whether `verify` with `repair` makes it good.
+    """
+
+    file: str
+    text: str
+    repairable: bool
 
 
 @dataclass(frozen=True)
@@ -48,32 +66,40 @@ class Report:
     ----------
     checks : tuple of str
         What was checked.
-    problems : tuple of str
+    found : tuple of Problem
         What is wrong; empty when all is well.
     repaired : tuple of str
-        Problems that were repaired; a new version was published.
+        Problems that were repaired; a new version or a new manifest was published.
+    next : str
+        What to do about what is wrong; empty when all is well.
     """
 
     checks: tuple[str, ...]
-    problems: tuple[str, ...]
+    found: tuple[Problem, ...]
     repaired: tuple[str, ...]
+    next: str
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words."""
+        return tuple(problem.text for problem in self.found)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong (any more)."""
-        return not self.problems
+        return not self.found
 
 
 def verify(path: Path, *, repair: bool = False, progress: Progress = silent) -> Report:
-    """Check an index completely; with `repair`, work out again what is derived and damaged.
+    """Check an index completely; with `repair`, make again what is derived and damaged.
 
     Parameters
     ----------
     path : Path
         Folder of the index.
     repair : bool
-        Whether to publish a repaired version. Catalogue, vectors and log are the truth: damage there is
-        named and cannot be repaired.
+        Whether to publish a repaired version. Catalogue, vectors, learned encoders and the log are the
+        truth: damage there is named and cannot be repaired.
     progress : Progress
         Told after each check.
 
@@ -86,26 +112,66 @@ def verify(path: Path, *, repair: bool = False, progress: Progress = silent) -> 
     IndexMissingError, IndexVersionError
         If there is no index to check.
     CorruptIndexError
-        If the manifest itself is damaged.
+        If there is a damaged manifest and no version beside it.
     """
-    number = current_version(path)
-    problems = _problems(path, number, progress)
-    repaired: list[str] = []
-    if repair and problems and all(name.startswith(DERIVED) for name, _ in problems):
+    found = _examine(path, progress)
+    repaired: tuple[str, ...] = ()
+    if repair and found and all(problem.repairable for problem in found):
         with writing(path):
-            _rebuild(path, number)
-        repaired = [text for _, text in problems]
-        problems = _problems(path, current_version(path), progress)
-    return Report(tuple(name for name, _ in _CHECKS), tuple(text for _, text in problems), tuple(repaired))
+            repaired = tuple(_repair(path, progress))
+        found = _examine(path, progress)
+    return Report(tuple(name for name, _ in _CHECKS), found, repaired, _next_step(path, found))
 
 
-def _problems(path: Path, number: int, progress: Progress) -> list[tuple[str, str]]:
-    """Return ``(file, what is wrong)``; the first check that finds something ends the verification."""
+def _examine(path: Path, progress: Progress) -> tuple[Problem, ...]:
+    """Return what is wrong with the index as it is now."""
+    try:
+        number = current_version(path)
+    except CorruptIndexError as error:
+        if not version_numbers(path):
+            raise
+        text = f"{error.expected}, got {error.got}"
+        return (Problem("manifest.json", text, newest_sound_version(path) is not None),)
+    return _problems(path, number, progress)
+
+
+def _repair(path: Path, progress: Progress) -> Iterator[str]:
+    """Repair what is wrong now and say what it was; call it inside `writing`.
+
+    What was found before the lock was taken does not count: another process may have published since.
+    """
+    found = _examine(path, progress)
+    newest = newest_sound_version(path)
+    if newest is not None and [problem.file for problem in found] == ["manifest.json"]:
+        restore_manifest(path, newest)
+        yield f"{found[0].text}: written again for version {newest}"
+        found = _examine(path, progress)
+    if found and all(problem.repairable for problem in found):
+        rebuild(path, current_version(path))
+        yield from (problem.text for problem in found)
+
+
+def _next_step(path: Path, found: Sequence[Problem]) -> str:
+    if not found:
+        return ""
+    if all(problem.repairable for problem in found):
+        return repair_command(path)
+    try:
+        data = parse_version(version_folder(path, current_version(path))).data
+    except ArchindexError:
+        data = ()
+    options = " ".join(f"--data {shlex.quote(name)}" for name in data or ("NAME",))
+    build = f"archindex build {shlex.quote(str(path))} {options} --overwrite"
+    return f"restore the index from a copy, or build it again: {build}"
+
+
+def _problems(path: Path, number: int, progress: Progress) -> tuple[Problem, ...]:
+    """Return what is wrong with a version; the first check that finds something ends the verification."""
     folder = version_folder(path, number)
     try:
         info = parse_version(folder)
     except CorruptIndexError as error:
-        return [("version.json", str(error))]
+        return (Problem("version.json", str(error), False),)
     for done, (name, check) in enumerate(_CHECKS):
         progress("verify", done, len(_CHECKS))
         try:
@@ -113,18 +179,17 @@ def _problems(path: Path, number: int, progress: Progress) -> list[tuple[str, st
         except (ArchindexError, OSError, ValueError, KeyError) as error:
             found = [("catalog.duckdb", f"{name}: {error}")]
         if found:
-            return found
+            return tuple(Problem(file, text, can_be_made(file, info)) for file, text in found)
     progress("verify", len(_CHECKS), len(_CHECKS))
-    return []
+    return ()
 
 
 def _checksums(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
-    for text in check_files(folder, info):
-        yield text.split(" ")[0], text
+    yield from check_files(folder, info).items()
 
 
 def _arrays(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
-    vectors, ids = _load(folder)
+    vectors, ids = load_arrays(folder)
     if vectors.shape != (info.n_rows, info.dim) or vectors.dtype != np.float32:
         yield "vectors.npy", f"vectors.npy holds {vectors.dtype} {vectors.shape}"
     elif not np.isfinite(vectors).all():
@@ -139,7 +204,7 @@ def _catalogue(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[st
     catalog = Catalog(folder / "catalog.duckdb")
     rows = catalog.all_rows()
     catalog.close()
-    if not np.array_equal(np.sort(_load(folder)[1]), rows["row_id"]):
+    if not np.array_equal(np.sort(load_arrays(folder)[1]), rows["row_id"]):
         yield "catalog.duckdb", "catalog.duckdb and ids.npy hold different rows"
         return
     for name in np.unique(rows["space"].astype(str)):
@@ -151,14 +216,18 @@ def _catalogue(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[st
 
 
 def _encoder(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
-    encoder = load_encoder(folder / "encoder")
-    if encoder.fingerprint != info.fingerprint:
+    try:
+        fits = load_encoder(folder / "encoder").fingerprint == info.fingerprint
+    except ArchindexError as error:
+        yield "encoder", f"encoder: {error}"
+        return
+    if not fits:
         yield "encoder", "the encoder is not the one that made the vectors"
 
 
 def _columns(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
     stored = ColumnFolder(folder / "columns")
-    expected = _derive(folder)
+    expected = derive(folder)
     if set(stored) != set(expected):
         yield "columns/", f"columns/ lacks or adds {sorted(set(stored) ^ set(expected))}"
         return
@@ -171,7 +240,7 @@ def _columns(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str,
 def _engine(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
     if info.engine == "exact" or info.n_rows == 0:
         return
-    vectors, ids = _load(folder)
+    vectors, ids = load_arrays(folder)
     engine = load_index(folder / "ann")
     some = np.linspace(0, len(ids) - 1, min(100, len(ids))).astype(np.int64)
     found = engine.search(vectors[some], 1)
@@ -200,55 +269,9 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Path, Path, VersionInfo], Iterator[tup
 )
 
 
-def _load(folder: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    return (
-        np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False),
-        np.load(folder / "ids.npy", allow_pickle=False),
-    )
-
-
-def _derive(folder: Path) -> dict[str, Column]:
-    """Work the attribute columns out from the catalogue."""
-    ids = _load(folder)[1]
-    catalog = Catalog(folder / "catalog.duckdb")
-    rows = catalog.all_rows()
-    place = np.searchsorted(rows["row_id"], ids)
-    spaces, natives = rows["space"][place].tolist(), rows["native"][place].tolist()
-    sizes = {name: np.zeros(len(ids), dtype=np.int64) for name in SIZES}
-    for name in dict.fromkeys(spaces):
-        of_space = np.flatnonzero(np.array(spaces) == name)
-        found = graph_sizes(space(name).graphs([natives[i] for i in of_space]))
-        for size, values in found.items():
-            sizes[size][of_space] = values
-    columns = derive_columns(spaces, sizes, catalog.series(ids))
-    catalog.close()
-    return columns
-
-
 def _equal(a: Column, b: Column) -> bool:
     if a.kind == "DOUBLE":
         # Means of training seeds: the last bits depend on the order in which the seeds were added up.
         x, y = (np.asarray(c.values, dtype=np.float64) for c in (a, b))
         return x.shape == y.shape and np.allclose(x, y, rtol=1e-12, atol=0, equal_nan=True)
     return a.categories == b.categories and np.array_equal(a.values, b.values)
-
-
-def _rebuild(path: Path, number: int) -> None:
-    """Publish the version again with its derived files made anew."""
-    folder = version_folder(path, number)
-    info = parse_version(folder)
-    with staging(path) as staged:
-        ignore = shutil.ignore_patterns("columns", "ann", "version.json")
-        shutil.copytree(folder, staged, ignore=ignore, dirs_exist_ok=True)
-        write_columns(staged / "columns", _derive(folder))
-        if info.engine != "exact":
-            vectors, ids = _load(folder)
-            engine = make_index(info.engine, info.dim, info.metric, info.seed)
-            engine.build(vectors, ids)
-            engine.save(staged / "ann")
-        log = log_path(path, number)
-        publish(
-            path,
-            replace(info, number=number + 1, created=datetime.now(UTC).isoformat(timespec="seconds")),
-            log=log.read_bytes() if log.exists() else b"",
-        )

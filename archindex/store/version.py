@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,12 +42,17 @@ from archindex.store.files import (
     write_atomic,
     write_json,
 )
+from archindex.store.folder import folder_kind, repair_command, verify_command, version_numbers
+from archindex.store.lease import unless_leased
 
 FORMAT_VERSION: Final = 1
 """Number of the on-disk format; a reader refuses higher ones."""
 
 CHECKED_AT_OPEN: Final = 64 << 20
 """Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
+
+DERIVED: Final = ("columns/", "ann/")
+"""What can be worked out again from the catalogue and the vectors."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,12 @@ class VersionInfo:
         Why this engine.
     encoder, fingerprint : str
         Name and content hash of the encoder.
+    engine_arguments : mapping
+        The engine's own constructor arguments, by name; dimensions, metric and seed are above.
     data : tuple of str
         Data sets that went in.
+    data_digests : tuple of str
+        BLAKE2b of the content of each of them; see `archindex.jobs.build`.
     seed : int
         Seed of the build.
     next_row_id : int
@@ -94,6 +104,8 @@ class VersionInfo:
     next_row_id: int
     created: str
     archindex: str
+    engine_arguments: Mapping[str, int | None] = field(default_factory=dict)
+    data_digests: tuple[str, ...] = ()
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -122,7 +134,7 @@ def current_version(path: Path) -> int:
     IndexVersionError
         If it was written in a newer format.
     CorruptIndexError
-        If the manifest is damaged.
+        If the manifest is damaged, or lost while there are versions.
     """
     try:
         manifest = read_json(path / "manifest.json")
@@ -132,27 +144,39 @@ def current_version(path: Path) -> int:
         raise IndexMissingError(
             "expected the folder of an index", got=str(path), fix="that is a file"
         ) from None
-    written = manifest.get("format_version")
-    if not isinstance(written, int):
-        raise CorruptIndexError("expected a manifest with a format version", got=str(path / "manifest.json"))
-    if written > FORMAT_VERSION:
+    except CorruptIndexError as error:
+        raise _bad_manifest(path, error.got) from None
+    written, current = manifest.get("format_version"), manifest.get("current")
+    if isinstance(written, int) and written > FORMAT_VERSION:
         raise IndexVersionError(
             f"expected an index of format {FORMAT_VERSION} or older",
             got=written,
             fix="pip install -U archindex",
         )
-    return int(manifest["current"])
+    if not isinstance(written, int) or not isinstance(current, int):
+        raise _bad_manifest(path, "one without a format or a version")
+    return current
 
 
-def missing(path: Path) -> IndexMissingError:
-    """Build the error for a path without an index, saying what to type."""
+def missing(path: Path) -> IndexMissingError | CorruptIndexError:
+    """Build the error for a path without a manifest, saying what to type."""
+    kind = folder_kind(path)
+    if kind == "damaged":
+        return _bad_manifest(path, "none")
     if not path.exists():
         got, fix = f"{path}, which does not exist", f"archindex build {path} --data nasbench201"
-    elif (path / "versions").is_dir() or (path / "building").is_dir():
+    elif kind == "unfinished":
         got, fix = f"{path}, an unfinished build", "run the same archindex build again to finish it"
     else:
         got, fix = f"{path}, without manifest.json", "give the folder that archindex build wrote"
     return IndexMissingError("expected the folder of an index", got=got, fix=fix)
+
+
+def _bad_manifest(path: Path, got: object) -> CorruptIndexError:
+    fix = repair_command(path) if version_numbers(path) else "give the folder that archindex build wrote"
+    return CorruptIndexError(
+        f"expected manifest.json of the index {path} as it was written", got=got, fix=fix
+    )
 
 
 def read_version(path: Path, number: int) -> VersionInfo:
@@ -172,8 +196,8 @@ def read_version(path: Path, number: int) -> VersionInfo:
     if problems:
         raise CorruptIndexError(
             "expected the files of the index as they were written",
-            got="; ".join(problems),
-            fix=f"archindex verify {path} --repair",
+            got="; ".join(problems.values()),
+            fix=repair_command(path) if all(map(is_derived, problems)) else verify_command(path),
         )
     return info
 
@@ -188,7 +212,13 @@ def parse_version(folder: Path) -> VersionInfo:
     """
     try:
         content = read_json(folder / "version.json")
-        return VersionInfo(**{**content, "data": tuple(content["data"])})
+        return VersionInfo(
+            **{
+                **content,
+                "data": tuple(content["data"]),
+                "data_digests": tuple(content.get("data_digests", ())),
+            }
+        )
     except FileNotFoundError:
         raise CorruptIndexError("expected a version as the manifest names it", got=str(folder)) from None
     except (TypeError, KeyError):
@@ -210,8 +240,13 @@ def _check_encoder(path: Path, folder: Path, info: VersionInfo) -> None:
         )
 
 
-def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) -> list[str]:
-    """Return what is wrong with the files of a version, one phrase each; empty when all is well.
+def is_derived(name: str) -> bool:
+    """Return whether a file of a version can be worked out again from the others."""
+    return name.startswith(DERIVED)
+
+
+def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) -> dict[str, str]:
+    """Return what is wrong with each file of a version that is not as it was written.
 
     Parameters
     ----------
@@ -222,23 +257,23 @@ def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) ->
     limit : int, optional
         Compare checksums only of files up to this size, in bytes; None: of all.
     """
-    problems = []
+    problems = {}
     for name, stated in info.files.items():
         file = folder / name
         if not file.is_file():
-            problems.append(f"{name} is missing")
+            problems[name] = f"{name} is missing"
         elif (size := file.stat().st_size) != stated["bytes"]:
-            problems.append(f"{name} has {size} bytes instead of {stated['bytes']}")
+            problems[name] = f"{name} has {size} bytes instead of {stated['bytes']}"
         elif (limit is None or size <= limit) and file_digest(file) != stated["blake2b"]:
-            problems.append(f"{name} was altered")
+            problems[name] = f"{name} was altered"
     return problems
 
 
 def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
     """Make the staged version the current one: flush, rename, then switch the manifest.
 
-    A crash at any moment leaves either the old version current or the new one. The version before stays
-    for readers that are still opening it; older ones go.
+    A crash at any moment leaves either the old version current or the new one. Older versions go, but for the
+    one before, which readers may just be opening, and those that readers hold.
 
     Parameters
     ----------
@@ -260,31 +295,72 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
         write_json(staged / "version.json", asdict(described))
         sync_tree(staged)
         remove_tree(final)
-        staged.rename(final)
         try:
+            # Before the version has its name: whoever finds the version without a manifest finds its log.
+            _start_log(log_path(path, info.number), log)
+            staged.rename(final)
             sync_folder(final.parent)
-            if log:
-                write_atomic(log_path(path, info.number), log)
-            else:
-                log_path(path, info.number).unlink(missing_ok=True)
-            write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": info.number})
+            if not (path / "manifest.json").exists():
+                _sync_names(path)
+            write_manifest(path, info.number)
         except OSError:
-            _discard_unpublished(path, info.number)
+            if _published(path) != info.number:
+                _drop(path, info.number)
             raise
-        for folder in final.parent.iterdir():
-            if folder.name.isdigit() and int(folder.name) < info.number - 1:
-                # The log first: without its folder nothing would lead to it any more.
-                log_path(path, int(folder.name)).unlink(missing_ok=True)
-                remove_tree(folder)
+        for number in _folders(path):
+            if number < info.number - 1:
+                with unless_leased(version_folder(path, number)) as free:
+                    if free:
+                        _drop(path, number)
     return described
 
 
-def _discard_unpublished(path: Path, number: int) -> None:
-    """Give the space of a version back, unless the manifest names it already."""
+def write_manifest(path: Path, number: int) -> None:
+    """Make a version the current one."""
+    write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": number})
+
+
+def discard_unpublished(path: Path, current: int) -> None:
+    """Remove versions newer than the current one, which a stopped writer left behind unpublished.
+
+    A writer does so before it appends to the log: they lack what is appended, and must not be taken for the
+    newest version should the manifest be lost.
+    """
+    newer = [number for number in _folders(path) if number > current]
+    if newer:
+        with disk_errors("the list of versions"):
+            for number in newer:
+                _drop(path, number)
+            sync_folder(path / "versions")
+
+
+def _published(path: Path) -> int:
     try:
-        published = current_version(path)
-    except IndexMissingError:
-        published = 0
-    if published != number:
-        remove_tree(version_folder(path, number))
-        log_path(path, number).unlink(missing_ok=True)
+        return current_version(path)
+    except (IndexMissingError, CorruptIndexError):
+        return 0
+
+
+def _drop(path: Path, number: int) -> None:
+    # The log first: without its folder nothing would lead to it any more.
+    log_path(path, number).unlink(missing_ok=True)
+    remove_tree(version_folder(path, number))
+
+
+def _folders(path: Path) -> list[int]:
+    return [int(folder.name) for folder in (path / "versions").iterdir() if folder.name.isdigit()]
+
+
+def _start_log(log: Path, content: bytes) -> None:
+    if content:
+        write_atomic(log, content)
+    elif log.exists():
+        log.unlink()
+        sync_folder(log.parent)
+
+
+def _sync_names(path: Path) -> None:
+    """Flush the names that lead to a new index: those in it, and its own."""
+    sync_folder(path)
+    with suppress(PermissionError):  # A folder may be passed through that must not be read.
+        sync_folder(path.resolve().parent)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -19,7 +19,6 @@ from archindex.core.errors import (
     CorruptIndexError,
     EncoderMismatchError,
     IndexExistsError,
-    IndexFolderError,
     IndexLockedError,
     StorageError,
 )
@@ -28,16 +27,20 @@ from archindex.encoders import Encoder
 from archindex.indexes import Metric, VectorIndex
 from archindex.store.catalog import amend_catalog, create_catalog
 from archindex.store.columns import derive_columns, write_columns
-from archindex.store.files import disk_errors, remove_tree
-from archindex.store.log import AddedRow, append, cut_torn_record, encode_add, encode_remove
+from archindex.store.files import disk_errors, make_folder, remove_tree
+from archindex.store.folder import folder_kind, is_our_work, only_ours, version_numbers
+from archindex.store.log import AddedRow, append, cut_torn_record, encode_add, encode_remove, highest_row_id
 from archindex.store.rows import RowInfo, Rows
 from archindex.store.snapshot import Snapshot, check_measurements
 from archindex.store.version import (
     VersionInfo,
     current_version,
+    discard_unpublished,
     log_path,
+    parse_version,
     publish,
     staging_folder,
+    version_folder,
 )
 
 FOLD_BYTES: Final = 8 << 20
@@ -61,7 +64,7 @@ def writing(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # late: a query is to start fast and never writes
 
     with disk_errors("the lock of the index"):
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         lock = FileLock(path / "writer.lock")
         try:
             lock.acquire(timeout=LOCK_SECONDS)
@@ -77,27 +80,37 @@ def writing(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise `IndexExistsError` unless a new index may be built at `path`.
+def check_target(path: Path, *, overwrite: bool) -> bool:
+    """Return whether there is an index at `path` that a build is to replace.
 
-    An unfinished build may be finished; an index may be replaced if `overwrite` says so; anything else
-    that is not empty is left alone.
+    An unfinished build may be finished; an index, sound or damaged, may be replaced if `overwrite` says so;
+    anything else that is not empty is left alone.
+
+    Raises
+    ------
+    IndexExistsError
+        If no new index may be built there.
+    CorruptIndexError
+        If a damaged index may not be replaced.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not path.is_dir():
+    kind = folder_kind(path)
+    if kind == "foreign" and not path.is_dir():
         raise IndexExistsError(
             "expected a folder to build in", got=f"{path}, a file", fix="give another path"
         )
-    if (path / "manifest.json").exists():
-        if not overwrite:
-            raise IndexExistsError(
-                "expected a path without an index", got=str(path), fix="add --overwrite, or give another path"
-            )
-    elif not (path / "versions").is_dir() and not (path / "writer.lock").exists():
+    if kind == "index" and not overwrite:
+        raise IndexExistsError(
+            "expected a path without an index", got=str(path), fix="add --overwrite, or give another path"
+        )
+    if kind == "damaged" and not overwrite:
+        current_version(path)  # says what is wrong, and how to repair it
+    # A sound index may have other files beside it, but not where a build clears away.
+    ours = is_our_work(path / "building") if kind == "index" else kind != "foreign"
+    if not ours or (kind == "damaged" and not only_ours(path)):
         raise IndexExistsError(
             "expected an empty folder or an index", got=f"{path}, with other files", fix="give another path"
         )
+    return kind in ("index", "damaged")
 
 
 def create_version(
@@ -111,6 +124,8 @@ def create_version(
     metric: Metric,
     data: Sequence[str],
     seed: int,
+    engine_arguments: Mapping[str, int | None] | None = None,
+    data_digests: Sequence[str] = (),
 ) -> VersionInfo:
     """Publish `rows` as the index at `path`, replacing what it held; call it inside `writing`.
 
@@ -133,6 +148,10 @@ def create_version(
         Data sets that went in.
     seed : int
         Seed of the build.
+    engine_arguments : mapping, optional
+        What the engine was made with beside dimensions, metric and seed.
+    data_digests : sequence of str
+        Checksum of the content of each data set.
 
     Raises
     ------
@@ -141,9 +160,10 @@ def create_version(
     """
     check_measurements(rows.series, len(rows))
     n = len(rows)
-    first = _first_free_id(path)
+    earlier = _published_versions(path)
+    first = max((_first_free_id(path, number) for number in earlier), default=0)
     ids = np.arange(first, first + n, dtype=np.int64)
-    number = current_version(path) + 1 if (path / "manifest.json").exists() else 1
+    number = max(earlier, default=0) + 1
     with staging(path) as staged:
         create_catalog(staged / "catalog.duckdb", rows, ids)
         _write_arrays(staged, rows.vectors, ids)
@@ -168,6 +188,8 @@ def create_version(
                 next_row_id=first + n,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 archindex=package_version("archindex"),
+                engine_arguments=dict(engine_arguments or {}),
+                data_digests=tuple(data_digests),
             ),
         )
 
@@ -208,6 +230,7 @@ def add_rows(path: Path, rows: Rows, fingerprint: str) -> npt.NDArray[np.int64]:
                 )
             log = log_path(path, snapshot.info.number)
             cut_torn_record(log, snapshot.whole_log)
+            discard_unpublished(path, snapshot.info.number)
             ids, added = _assign(snapshot, rows)
             values: dict[int, dict[MeasurementSpec, float]] = {}
             for one in rows.series:
@@ -234,6 +257,7 @@ def remove_rows(path: Path, ids: npt.NDArray[np.int64]) -> int:
         try:
             log = log_path(path, snapshot.info.number)
             cut_torn_record(log, snapshot.whole_log)
+            discard_unpublished(path, snapshot.info.number)
             there = np.unique(ids[np.isin(ids, snapshot.ids)])
             if len(there):
                 append(log, encode_remove(there.tolist()))
@@ -310,14 +334,26 @@ def _write_arrays(folder: Path, vectors: npt.NDArray[np.float32], ids: npt.NDArr
     np.save(folder / "ids.npy", np.ascontiguousarray(ids), allow_pickle=False)
 
 
-def _first_free_id(path: Path) -> int:
-    """Return the row id after all that the index at `path` ever gave; 0 if there is none that opens."""
-    try:
-        snapshot = Snapshot(path)
-    except (IndexFolderError, CorruptIndexError):
-        return 0
-    snapshot.close()
-    return snapshot.next_row_id
+def _published_versions(path: Path) -> list[int]:
+    """Return the numbers of the versions that are there and were published, as far as can be told."""
+    kind = folder_kind(path)
+    if kind == "damaged":
+        return version_numbers(path)
+    if kind != "index":
+        return []
+    current = current_version(path)
+    return [*(number for number in version_numbers(path) if number < current), current]
+
+
+def _first_free_id(path: Path, number: int) -> int:
+    """Return the row id after all that a version and its log ever gave, as far as they can be read."""
+    folder = version_folder(path, number)
+    free = highest_row_id(log_path(path, number)) + 1
+    with suppress(CorruptIndexError):
+        free = max(free, parse_version(folder).next_row_id)
+    with suppress(Exception):  # NumPy raises many kinds for a damaged header
+        free = max(free, int(np.load(folder / "ids.npy", allow_pickle=False).max(initial=-1)) + 1)
+    return free
 
 
 def _assign(snapshot: Snapshot, rows: Rows) -> tuple[npt.NDArray[np.int64], list[AddedRow]]:
