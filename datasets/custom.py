@@ -31,6 +31,7 @@ def import_table(
     licence: str = "",
     citation: str = "",
     description: str = "",
+    bare: bool = False,
 ) -> Table:
     """Return a user's file of architectures and measurements as a table.
 
@@ -52,6 +53,8 @@ def import_table(
         Name of the table; the file's stem by default.
     licence, citation, description : str
         Kept with the table.
+    bare : bool
+        Whether a table without any measurement will do.
 
     Raises
     ------
@@ -65,6 +68,10 @@ def import_table(
     """
     path = Path(path)
     parse = space_named(space).parse
+    if not mapping and not bare:
+        raise ArgumentError(
+            "expected at least one column with what it holds", fix="for example acc=cifar10:valid:acc"
+        )
     targets = _targets(mapping, path.name)
     columns = _read(path, [arch_column, *targets])
     natives: list[str] = []
@@ -101,10 +108,6 @@ def import_table(
 
 
 def _targets(mapping: Mapping[str, str], source: str) -> dict[str, Target]:
-    if not mapping:
-        raise ArgumentError(
-            "expected at least one column with what it holds", fix="for example acc=cifar10:valid:acc"
-        )
     targets = {column: parse_target(text, source) for column, text in mapping.items()}
     seen: dict[tuple[str, int | None], str] = {}
     for column, target in targets.items():

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 NOT_MEASURED: Final = frozenset({"row_id", "space", "native", "arch_id", "n_ops", "depth"})
 """Columns that ``export`` writes and that no measurement is taken from."""
 
+NAMED_IN_NOTE: Final = 8
+"""Columns that the note on those left out names."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the app."""
@@ -59,13 +62,13 @@ def add(
             "--map",
             metavar="COLUMN=MEASURE",
             help="What a column of FILE holds, as in 'data import'; without it, columns named like attribute "
-            "columns are taken.",
+            "columns are taken, and no others.",
         ),
     ] = None,
 ) -> None:
     """Add architectures, or measurements of known ones.
 
-    What was acknowledged is safe on disk. An empty value is a missing one.
+    What was acknowledged is safe on disk. An empty value is a missing one. An arch_id must fit one row.
 
     \b
     Examples:
@@ -81,19 +84,21 @@ def add(
             "expected architectures or --from FILE", got="neither", fix="archindex add --help"
         )
     ids: list[int] = []
+    columns: dict[str, None] = {}
     with open_index(path) as opened:
         before = len(opened)
         table = None if file is None else _read(opened, file, space, arch_column, mapping or [])
-        named = [opened.architecture(address) for address in archs or []]
-        values = _values(measure or [], len(named))
-        if named:
-            ids += opened.add(named, values, source="command line").tolist()
+        values = _values(measure or [], len(archs or []))
+        if archs:
+            ids += opened.add(archs, values, source="command line").tolist()
+            columns.update(dict.fromkeys(str(column) for column in values))
         if table is not None:
             from archindex.spaces.registry import space as space_named
 
             home = space_named(table.space)
             series: dict[str | MeasurementSpec, npt.ArrayLike] = {s.spec: s.values for s in table.series}
             ids += opened.add([home.parse(native) for native in table.natives], series).tolist()
+            columns.update(dict.fromkeys(s.spec.column for s in table.series))
         new = len(opened) - before
     sink.emit(
         Document(
@@ -101,7 +106,10 @@ def add(
             fields={"path": path, "row_ids": ids, "added": new},
             grid=Grid(("row_id",), [(i,) for i in ids]),
             quiet=[str(i) for i in ids],
-            lead=[f"{new} architectures added, {len(ids) - new} were there already"],
+            lead=[
+                f"{new} architectures added, {len(ids) - new} were there already",
+                *([f"measurements stored in {', '.join(columns)}"] if columns else []),
+            ],
         )
     )
 
@@ -118,7 +126,7 @@ def remove(
 ) -> None:
     """Remove architectures.
 
-    Those that are not in the index are passed over.
+    Those that are not in the index are passed over; an arch_id must fit one row.
 
     \b
     Examples:
@@ -176,21 +184,34 @@ def _read(opened: Index, file: Path, space: str | None, arch_column: str, mappin
         space = opened.spaces[0]
     targets = parse_mapping(mapping)
     if not targets:
+        left_out = []
         for column in _header(file):
             if column != arch_column and column not in NOT_MEASURED:
-                spec = spec_of_column(column)
-                targets[column] = ":".join(part for part in (spec.context, spec.split, spec.metric) if part)
-    return import_table(file, space, targets, arch_column=arch_column)
+                try:
+                    spec = spec_of_column(column)
+                except ArgumentError:
+                    left_out.append(column)
+                    continue
+                short = ":".join(part for part in (spec.context, spec.split, spec.metric) if part)
+                targets[column] = f"{short}/{spec.provenance}"
+        if left_out:
+            more = ", ..." if len(left_out) > NAMED_IN_NOTE else ""
+            typer.echo(
+                f"archindex: left out of {file.name}, not named like attribute columns: "
+                f"{', '.join(left_out[:NAMED_IN_NOTE])}{more}; --map says what a column holds",
+                err=True,
+            )
+    return import_table(file, space, targets, arch_column=arch_column, bare=True)
 
 
 def _header(file: Path) -> list[str]:
     """Return the column names of a file; what is wrong with it the import itself will tell."""
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         from archindex.datasets.parquet import column_types
 
         return list(column_types(file))
     try:
         with file.open(encoding="utf-8-sig", newline="") as source:
-            return next(csv.reader(source, delimiter="\t" if file.suffix == ".tsv" else ","), [])
+            return next(csv.reader(source, delimiter="\t" if file.suffix.lower() == ".tsv" else ","), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TableError(f"expected a readable table at {file}", got=str(error)) from error

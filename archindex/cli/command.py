@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -61,6 +61,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
         own = list(signature.parameters.values())[1:]
+        for parameter in own:
+            _refuse_empty_path(parameter.annotation)
 
         @wraps(function)
         def run(**options: Any) -> None:
@@ -75,3 +77,18 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         return run
 
     return register
+
+
+def _refuse_empty_path(annotation: Any) -> None:
+    """Let an argument or option that is a path refuse an empty text."""
+    kind, *details = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if Path in (kind, *get_args(kind)):
+        for detail in details:
+            detail.parser = _path
+
+
+def _path(text: str) -> Path:
+    # An empty text would become the current folder: most likely a variable of a script that is not set.
+    if not text:
+        raise typer.BadParameter("expected a path, got an empty text")
+    return Path(text)

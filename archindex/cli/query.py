@@ -129,7 +129,7 @@ def choose_columns(schema: Schema, where: str | None, select: str | None) -> lis
     where : str or None
         The filter; its columns are shown first.
     select : str or None
-        What the user named; an unknown name is left to the query to refuse.
+        What the user named, in any case; an unknown name is left to the query to refuse.
     """
     if select is not None:
         named = [name.strip() for name in select.split(",") if name.strip()]

@@ -254,7 +254,8 @@ def test_add_from_a_file_is_all_or_nothing(cli: Any, untouched: Path, tmp_path: 
     file = tmp_path / "timed.csv"
     for text, part in (
         (f"native,pi5_latency_ms\n{ARCH},1\n|oops|,2\n", "row 2"),
-        (f"native,speed\n{ARCH},1\n", "speed"),
+        (f"cell,pi5_latency_ms\n{ARCH},1\n", "native"),
+        (f"native,pi5_latency_ms\n{ARCH},-1\n", "from 0"),
         (f"native,pi5_latency_ms\n{ARCH},quick\n", "quick"),
     ):
         file.write_text(text)
