@@ -183,8 +183,8 @@ def _read(opened: Index, file: Path, space: str | None, arch_column: str, mappin
             )
         space = opened.spaces[0]
     targets = parse_mapping(mapping)
+    left_out = []
     if not targets:
-        left_out = []
         for column in _header(file):
             if column != arch_column and column not in NOT_MEASURED:
                 try:
@@ -194,14 +194,15 @@ def _read(opened: Index, file: Path, space: str | None, arch_column: str, mappin
                     continue
                 short = ":".join(part for part in (spec.context, spec.split, spec.metric) if part)
                 targets[column] = f"{short}/{spec.provenance}"
-        if left_out:
-            more = ", ..." if len(left_out) > NAMED_IN_NOTE else ""
-            typer.echo(
-                f"archindex: left out of {file.name}, not named like attribute columns: "
-                f"{', '.join(left_out[:NAMED_IN_NOTE])}{more}; --map says what a column holds",
-                err=True,
-            )
-    return import_table(file, space, targets, arch_column=arch_column, bare=True)
+    table = import_table(file, space, targets, arch_column=arch_column, bare=True)
+    if left_out:
+        more = ", ..." if len(left_out) > NAMED_IN_NOTE else ""
+        typer.echo(
+            f"archindex: left out of {file.name}, not named like attribute columns: "
+            f"{', '.join(left_out[:NAMED_IN_NOTE])}{more}; --map says what a column holds",
+            err=True,
+        )
+    return table
 
 
 def _header(file: Path) -> list[str]:
