@@ -62,6 +62,7 @@ class RegularizedEvolution(Strategy):
     def _learn(self, positions: list[int]) -> None:
         for position in positions:
             if np.isnan(self._told[position]):
+                self._born.discard(position)
                 if position in self._population:
                     self._population.remove(position)
             elif position not in self._born:

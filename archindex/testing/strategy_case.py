@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pytest
@@ -267,6 +267,24 @@ class StrategyCase:
         assert len(strategy.told) == 12
         assert not set(asked) & set(strategy.ask(4))
 
+    def test_a_corrected_value_leaves_no_trace(self, snapshot: Snapshot) -> None:
+        """What follows is as if the latest value had been the only one."""
+        strategy, twin = self.fresh(snapshot), self.fresh(snapshot)
+        for _ in range(6):
+            batch = strategy.ask(4)
+            assert batch == twin.ask(4)
+            for value in (5000.0, -5000.0):
+                strategy.tell(batch[:1], [value])
+            for each in (strategy, twin):
+                each.tell(batch, [toy_score(a) for a in batch])
+        batch = [a for a, _ in strategy.told[:8]]
+        for value in (5000.0, -5000.0):
+            strategy.tell(batch, [value] * 8)
+        for each in (strategy, twin):
+            each.tell(batch, [toy_score(a) for a in batch])
+        assert self.search(strategy, 12, 4) == self.search(twin, 12, 4)
+        assert strategy.told == twin.told
+
     def test_refused_values_change_nothing(self, snapshot: Snapshot) -> None:
         """Bad calls are refused with ArgumentError, and the search goes on as if they had not been."""
         strategy, twin = self.fresh(snapshot), self.fresh(snapshot)
@@ -276,6 +294,14 @@ class StrategyCase:
             for values in ([1.0], [1.0] * 5, [[1.0] * 4], [1.0, 2.0, 3.0, np.inf], [-np.inf, 1.0, 2.0, 3.0]):
                 with pytest.raises(ArgumentError):
                     strategy.tell(batch, values)
+            no_batches: list[Any] = [[a.native for a in batch], batch[0], batch[0].native, None, [5] * 4]
+            for wrong in no_batches:
+                with pytest.raises(ArgumentError, match="expected a list of architectures"):
+                    strategy.tell(wrong, [1.0] * 4)
+            no_values: list[Any] = [["a"] * 4, [None, "x", 1, 2], [10**400] * 4, object()]
+            for no_numbers in no_values:
+                with pytest.raises(ArgumentError, match="expected numbers"):
+                    strategy.tell(batch, no_numbers)
             for n in (0, -1, 1.5, True):
                 with pytest.raises(ArgumentError):
                     strategy.ask(n)  # type: ignore[arg-type]

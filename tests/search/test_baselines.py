@@ -94,6 +94,19 @@ class TestEvolution:
         (child,) = ask(evolution)
         assert child in edges[1]
 
+    def test_a_corrected_value_counts_in_the_tournament(self) -> None:
+        edges = disjoint(400)
+        evolution = RegularizedEvolution(Graph(400, edges), "score", maximize=True)
+        tell(evolution, {1: 99.0, 2: 1.0, 3: 2.0})
+        tell(evolution, {1: 0.5})
+        (child,) = ask(evolution)
+        assert child in edges[3]
+        # One that turns out a failure has no children; one that turns out none may.
+        tell(evolution, {3: np.nan, 2: np.nan})
+        tell(evolution, {2: 50.0})
+        (child,) = ask(evolution)
+        assert child in edges[2]
+
     def test_a_child_that_was_asked_before_is_mutated_again(self) -> None:
         pool = Graph(400, {1: [2], 2: [3], 3: [4]})
         evolution = RegularizedEvolution(pool, "score", maximize=True)
