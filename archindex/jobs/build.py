@@ -79,6 +79,8 @@ def build_index(
     ------
     InputError
         If an argument cannot be used, or there is something else at `path`.
+    CorruptIndexError
+        If there is a damaged index at `path`, and it is not to be replaced.
     StorageError, IndexLockedError
         If the folder cannot be written to; an index that was there stays as it was.
     """

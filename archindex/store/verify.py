@@ -144,7 +144,8 @@ def _repair(path: Path, progress: Progress) -> Iterator[str]:
     newest = newest_sound_version(path)
     if newest is not None and [problem.file for problem in found] == ["manifest.json"]:
         restore_manifest(path, newest)
-        yield f"{found[0].text}: written again for version {newest}"
+        passed_over = "; newer ones are damaged" if newest < version_numbers(path)[-1] else ""
+        yield f"{found[0].text}: written again for version {newest}{passed_over}"
         found = _examine(path, progress)
     if found and all(problem.repairable for problem in found):
         rebuild(path, current_version(path))

@@ -144,8 +144,8 @@ def current_version(path: Path) -> int:
         raise IndexMissingError(
             "expected the folder of an index", got=str(path), fix="that is a file"
         ) from None
-    except CorruptIndexError as error:
-        raise _bad_manifest(path, error.got) from None
+    except CorruptIndexError:
+        raise _bad_manifest(path, "a damaged one") from None
     written, current = manifest.get("format_version"), manifest.get("current")
     if isinstance(written, int) and written > FORMAT_VERSION:
         raise IndexVersionError(
@@ -162,7 +162,7 @@ def missing(path: Path) -> IndexMissingError | CorruptIndexError:
     """Build the error for a path without a manifest, saying what to type."""
     kind = folder_kind(path)
     if kind == "damaged":
-        return _bad_manifest(path, "none")
+        return _bad_manifest(path, "no such file")
     if not path.exists():
         got, fix = f"{path}, which does not exist", f"archindex build {path} --data nasbench201"
     elif kind == "unfinished":
@@ -172,7 +172,7 @@ def missing(path: Path) -> IndexMissingError | CorruptIndexError:
     return IndexMissingError("expected the folder of an index", got=got, fix=fix)
 
 
-def _bad_manifest(path: Path, got: object) -> CorruptIndexError:
+def _bad_manifest(path: Path, got: str) -> CorruptIndexError:
     fix = repair_command(path) if version_numbers(path) else "give the folder that archindex build wrote"
     return CorruptIndexError(
         f"expected manifest.json of the index {path} as it was written", got=got, fix=fix
@@ -236,7 +236,7 @@ def _check_encoder(path: Path, folder: Path, info: VersionInfo) -> None:
         raise EncoderMismatchError(
             f"expected the encoder that made the vectors ({info.encoder} {info.fingerprint[:12]})",
             got=str(stated)[:12],
-            fix=f"put the index's own encoder back, or build again: archindex build {path} --overwrite",
+            fix=f"put the index's own encoder back, or see what can be done: {verify_command(path)}",
         )
 
 
@@ -354,9 +354,9 @@ def _folders(path: Path) -> list[int]:
 def _start_log(log: Path, content: bytes) -> None:
     if content:
         write_atomic(log, content)
-    elif log.exists():
-        log.unlink()
-        sync_folder(log.parent)
+    elif log.parent.exists():
+        log.unlink(missing_ok=True)
+        sync_folder(log.parent)  # a log that comes back after a power cut would be replayed
 
 
 def _sync_names(path: Path) -> None:

@@ -86,7 +86,9 @@ def test_without_a_manifest_the_newest_sound_version_counts(written: Path) -> No
     shutil.copytree(written / "versions/000002", written / "versions/000003")  # its description says 2
     shutil.copytree(written / "versions/000002", written / "versions/000004")
     (written / "versions/000004/version.json").write_text("{}")
-    assert verify(written, repair=True).ok
+    report = verify(written, repair=True)
+    assert report.ok
+    assert "version 2; newer ones are damaged" in report.repaired[0]
     assert ax.open(written).info.number == 2
 
 

@@ -13,11 +13,12 @@ import archindex as ax
 from archindex.core.errors import CorruptIndexError, IndexExistsError, IndexMissingError
 from archindex.core.progress import silent
 from archindex.datasets import Table
-from archindex.jobs import build as build_job
+from archindex.jobs.build import build_index
 from archindex.store import version
 from archindex.store.files import read_json, write_json
 from archindex.store.verify import verify
 from archindex.store.version import parse_version, version_folder
+from archindex.store.writer import check_target
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -114,10 +115,9 @@ def test_of_two_builds_at_once_the_second_is_refused(
     path = tmp_path / "index"
     first, second = small_table.take(range(50)), small_table.take(range(50, 80))
     checked, finished = threading.Event(), threading.Event()
-    check = build_job.check_target
 
     def slow(target: Path, *, overwrite: bool) -> bool:
-        found = check(target, overwrite=overwrite)
+        found = check_target(target, overwrite=overwrite)
         if threading.current_thread() is not threading.main_thread() and not checked.is_set():
             checked.set()
             finished.wait(60)
@@ -127,11 +127,11 @@ def test_of_two_builds_at_once_the_second_is_refused(
 
     def build_second() -> None:
         try:
-            build_job.build_index(path, [second], progress=silent)
+            build_index(path, [second], progress=silent)
         except IndexExistsError as error:
             raised.append(error)
 
-    monkeypatch.setattr(build_job, "check_target", slow)
+    monkeypatch.setattr("archindex.jobs.build.check_target", slow)
     thread = threading.Thread(target=build_second)
     thread.start()
     assert checked.wait(60)
