@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.canonical import graph_sizes
-from archindex.core.checks import check_int, check_vectors
+from archindex.core.checks import check_int, check_path, check_vectors
 from archindex.core.errors import UnknownNameError
 from archindex.core.metrics import MeasurementSpec, series_of
 from archindex.core.progress import Progress, silent
@@ -49,7 +49,7 @@ class Index:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = check_path(path)
         self._snapshot = Snapshot(self.path)
         self._addresses = Addresses(self._snapshot)
 
@@ -242,7 +242,7 @@ class Index:
             If the index cannot be written to; nothing was added.
         """
         parsed = self._addresses.architectures(architectures)
-        series = series_of(measurements or {}, source)
+        series = series_of(measurements, source)
         if not parsed:
             return np.empty(0, dtype=np.int64)
         graphs = pack(parsed)
@@ -308,7 +308,7 @@ class Index:
         InputError
             If `steps` is less than 2, or an architecture cannot be found.
         """
-        check_int("steps", steps, low=2)
+        check_int("steps", steps, low=2, high=1_000_000)
         ends = self._addresses.vectors([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode(ends[0] * (1 - share) + ends[1] * share)
@@ -386,7 +386,7 @@ def build(
 
     items = [data] if isinstance(data, str) or not isinstance(data, Sequence) else list(data)
     build_index(
-        Path(path),
+        check_path(path),
         items,
         encoder=encoder,
         engine=engine,

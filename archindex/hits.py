@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -154,7 +154,7 @@ def selected(select: Sequence[str] | str | None, schema: Schema) -> list[str]:
     if select is None:
         return list(schema)
     names = [select] if isinstance(select, str) else select
-    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise ArgumentError("select must be names of columns", got=select)
     folded = [name if name in schema else name.lower() for name in names]
     for name, column in zip(names, folded, strict=True):

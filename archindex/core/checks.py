@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -61,9 +63,22 @@ def check_choice(kind: str, value: str, choices: Iterable[str]) -> str:
         If it is not; the message names the nearest choice.
     """
     names = list(choices)
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise UnknownNameError.of(kind, str(value), names)
     return value
+
+
+def check_path(value: object) -> Path:
+    """Return `value` as a path.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither text nor a path, or empty, which would be the current folder.
+    """
+    if not isinstance(value, (str, PathLike)) or not str(value):
+        raise ArgumentError("expected a path", got=value)
+    return Path(value)
 
 
 def check_vectors(name: str, value: npt.ArrayLike, *, dim: int | None = None) -> npt.NDArray[np.float32]:

@@ -93,7 +93,7 @@ class UnknownNameError(InputError, LookupError):
             What to type next; the default names the nearest known name, or lists them all.
         """
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
         if near:
             hint = f"did you mean {near[0]!r}?"
         elif names:

@@ -125,6 +125,12 @@ class MeasurementSpec:
 
     def __post_init__(self) -> None:
         metric(self.metric)
+        # A spec is written to disk as it is, and must come back as it was.
+        texts = (self.context, self.split, self.aggregate, self.device, self.source)
+        if not all(isinstance(text, str) for text in texts):
+            raise ArgumentError("expected text for all of a measurement but epochs and seed", got=texts)
+        if not all(number is None or type(number) is int for number in (self.epochs, self.seed)):
+            raise ArgumentError("expected whole numbers for epochs and seed", got=(self.epochs, self.seed))
         if self.provenance not in get_args(Provenance):
             raise UnknownNameError.of("provenance", self.provenance, get_args(Provenance))
         if not COLUMN_PATTERN.fullmatch(self.column):
@@ -170,6 +176,7 @@ def spec_of_column(column: str, *, source: str = "") -> MeasurementSpec:
     ArgumentError
         If the name does not end in a known metric with its unit, or has no context.
     """
+    column = str(column)
     measured = column.removesuffix("_predicted")
     provenance: Provenance = "measured" if measured == column else "predicted"
     for known in sorted(METRICS.values(), key=lambda m: -len(m.name)):
@@ -187,7 +194,9 @@ def spec_of_column(column: str, *, source: str = "") -> MeasurementSpec:
     )
 
 
-def series_of(measurements: Mapping[str | MeasurementSpec, npt.ArrayLike], source: str) -> tuple[Series, ...]:
+def series_of(
+    measurements: Mapping[str | MeasurementSpec, npt.ArrayLike] | None, source: str
+) -> tuple[Series, ...]:
     """Return measurements that a user gives, by attribute column or by spec, as series.
 
     Raises
@@ -196,7 +205,9 @@ def series_of(measurements: Mapping[str | MeasurementSpec, npt.ArrayLike], sourc
         If a column cannot be read, or values are no numbers.
     """
     series = []
-    for key, values in measurements.items():
+    if measurements is not None and not isinstance(measurements, Mapping):
+        raise ArgumentError("expected measurements as a mapping from column to values", got=measurements)
+    for key, values in (measurements or {}).items():
         spec = key if isinstance(key, MeasurementSpec) else spec_of_column(str(key), source=source)
         try:
             series.append(Series(spec, np.asarray(values, dtype=np.float64)))

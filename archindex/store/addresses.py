@@ -171,9 +171,9 @@ class Addresses:
         dim = self._snapshot.info.dim
         if isinstance(like, np.ndarray) and like.dtype.kind in "fiu":
             return check_vectors("the query", like, dim=dim), like.ndim > 1
-        if isinstance(like, (str, Mapping)) or not isinstance(like, Iterable):
-            return self.vectors([like]), False
-        items = list(like)
+        items = _items(like)
+        if items is None:
+            return self.vectors([like]), False  # type: ignore[list-item]
         if any(isinstance(x, (float, np.floating)) for x in items) and all(map(_is_number, items)):
             return check_vectors("the query", items, dim=dim), False
         vectors = np.empty((len(items), dim), dtype=np.float32)
@@ -263,9 +263,20 @@ def pack(architectures: Sequence[Architecture]) -> GraphBatch:
 
 def _listed(given: object) -> list[Any]:
     """Return the items of a list; a string or an architecture by itself is none."""
-    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+    items = _items(given)
+    if items is None:
         raise ArgumentError("expected a list of architectures", got=str(given), fix="put it into a list")
-    return list(given)
+    return items
+
+
+def _items(value: object) -> list[Any] | None:
+    """Return the items of a list or the like; None for what is none, such as a string."""
+    if isinstance(value, (str, bytes, Mapping)):
+        return None
+    try:
+        return list(value)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        return None
 
 
 def _is_number(item: object) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 import archindex as ax
 from archindex.core.errors import ArgumentError, InputError, UnknownNameError
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets import Table
 from archindex.hits import Hits
 
@@ -181,3 +182,37 @@ def test_hits_can_be_sliced(index: ax.Index) -> None:
     assert [h.attributes for h in some] == [h.attributes for h in hits][1:3]
     assert hits[-1].row_id == hits.ids[4]
     assert len(hits[5:]) == 0
+
+
+def test_what_is_written_to_disk_can_be_read_back(index: ax.Index) -> None:
+    """A source that is no text would be refused by whoever reads the index next."""
+    one = [index.architecture(0)]
+    no_texts: tuple[Any, ...] = ([], {}, b"x", 5, None, np.nan)
+    for source in no_texts:
+        with pytest.raises(ArgumentError, match="expected text"):
+            index.add(one, {"pi5_latency_ms": [1.0]}, source=source)
+    no_numbers: tuple[Any, ...] = (1.5, True, "1", np.int64(1))
+    for number in no_numbers:
+        with pytest.raises(ArgumentError, match="whole numbers"):
+            MeasurementSpec("acc", "x", seed=number)
+    no_mappings: tuple[Any, ...] = (5, ["pi5_latency_ms"], "pi5_latency_ms", np.zeros(3))
+    for measurements in no_mappings:
+        with pytest.raises(ArgumentError, match="mapping"):
+            index.add(one, measurements)
+    index.refresh()
+    assert "pi5_latency_ms" not in index.schema
+
+
+@pytest.mark.parametrize("path", ["", None, 5, b"x", [], np.zeros(2)])
+def test_what_is_no_path(path: Any, small_table: Table) -> None:
+    for call in (ax.open, ax.Index, lambda p: ax.build(p, small_table)):
+        with pytest.raises(ArgumentError, match="expected a path"):
+            call(path)
+
+
+@pytest.mark.parametrize("objective", [None, 5, b"x", [], np.zeros(2)])
+def test_what_is_no_objective(index: ax.Index, objective: Any) -> None:
+    with pytest.raises(ArgumentError, match="expected a direction"):
+        index.walk(objective)
+    with pytest.raises(UnknownNameError, match="strategy"):
+        index.query(0, strategy=objective)
