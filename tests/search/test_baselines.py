@@ -97,12 +97,14 @@ class TestEvolution:
     def test_a_corrected_value_counts_in_the_tournament(self) -> None:
         edges = disjoint(400)
         evolution = RegularizedEvolution(Graph(400, edges), "score", maximize=True)
-        tell(evolution, {1: 99.0, 2: 1.0, 3: 2.0})
-        tell(evolution, {1: 0.5})
+        tell(evolution, {1: 5.0, 2: 99.0, 3: 2.0})
+        tell(evolution, {2: 0.5})
+        (child,) = ask(evolution)
+        assert child in edges[1]
+        # One that turns out a failure has no children; one that turns out none may.
+        tell(evolution, {1: np.nan, 2: np.nan})
         (child,) = ask(evolution)
         assert child in edges[3]
-        # One that turns out a failure has no children; one that turns out none may.
-        tell(evolution, {3: np.nan, 2: np.nan})
         tell(evolution, {2: 50.0})
         (child,) = ask(evolution)
         assert child in edges[2]
