@@ -337,7 +337,8 @@ class Index:
         from archindex.search.pool import Pool
         from archindex.search.walk import Walk
 
-        return Walk(Pool(self._snapshot, where), objective, seed=seed, maximize=maximize)
+        # A view of its own, which stays while this index is written to and refreshed.
+        return Walk(Pool(Snapshot(self.path), where), objective, seed=seed, maximize=maximize)
 
 
 def open_index(path: str | Path) -> Index:

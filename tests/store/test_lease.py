@@ -131,3 +131,14 @@ def test_nothing_to_lease(tmp_path: Path, make: Callable[[Path], None]) -> None:
     Lease(tmp_path / "gone").close()
     with unless_leased(tmp_path / "gone") as free:
         assert free
+
+
+def test_a_walk_keeps_its_view_while_its_index_is_written_to(index_path: Path) -> None:
+    index = ax.open(index_path)
+    walk = index.walk("cifar10_valid_acc", seed=0)
+    for value in range(4):
+        batch = walk.ask(3)
+        walk.tell(batch, [float(value)] * 3)
+        index.add(batch, {"cifar10_valid_acc": [float(value)] * 3})
+        index.publish()
+    assert len(walk.told) == 12
