@@ -86,6 +86,9 @@ def build_index(
     """
     if not data:
         raise ArgumentError("expected at least one data set", got=0)
+    for item in data:
+        if not isinstance(item, (str, Table)):
+            raise ArgumentError("expected a data set's name or a Table", got=item)
     check_choice("engine", engine, ["auto", *ENGINES])
     check_choice("metric", metric, METRICS)
     check_int("seed", seed, low=0)

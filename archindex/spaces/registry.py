@@ -16,7 +16,6 @@ SPACES: Final[dict[str, str]] = {
 """Module and class of every registered space."""
 
 
-@cache
 def space(name: str) -> SearchSpace[Any]:
     """Return the search space called `name`.
 
@@ -25,8 +24,13 @@ def space(name: str) -> SearchSpace[Any]:
     UnknownNameError
         If there is none; the message names the nearest.
     """
-    if name not in SPACES:
-        raise UnknownNameError.of("search space", name, SPACES)
+    if not isinstance(name, str) or name not in SPACES:
+        raise UnknownNameError.of("search space", str(name), SPACES)
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> SearchSpace[Any]:
     module, _, class_name = SPACES[name].partition(":")
     made: SearchSpace[Any] = getattr(import_module(module), class_name)()
     return made
