@@ -19,7 +19,7 @@ from archindex.hits import Hits, Record, selected
 from archindex.indexes import Metric
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
-from archindex.store.addresses import Address, Addresses, Batch, Query, architecture_of, pack
+from archindex.store.addresses import Address, Addresses, Batch, Query, arch_ids_of, architecture_of, pack
 from archindex.store.rows import Rows
 from archindex.store.snapshot import Snapshot
 from archindex.store.version import VersionInfo
@@ -205,7 +205,7 @@ class Index:
         names = selected(select, self.schema)
         vectors, batched = self._addresses.query_vectors(like)
         found, plan = self._snapshot.search(vectors, k, where, strategy)
-        hits = [Hits.of(self._snapshot, found, i, names, plan) for i in range(len(vectors))]
+        hits = Hits.of(self._snapshot, found, names, plan)
         return hits if batched else hits[0]
 
     def add(
@@ -249,7 +249,7 @@ class Index:
         rows = Rows(
             spaces=[a.space.name for a in parsed],
             natives=[a.native for a in parsed],
-            arch_ids=[a.arch_id for a in parsed],
+            arch_ids=arch_ids_of(parsed),
             vectors=self._snapshot.encoder.encode(graphs),
             sizes=graph_sizes(graphs),
             series=series,

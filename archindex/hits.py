@@ -71,19 +71,25 @@ class Hits:
     plan: Plan
 
     @classmethod
-    def of(cls, snapshot: Snapshot, found: Found, i: int, names: Sequence[str], plan: Plan) -> Hits:
-        """Look up what was found for query `i` of a search, with the attribute columns `names`."""
-        ids = found.ids[i, : found.counts[i]]
-        rows = snapshot.describe(ids)
-        place = snapshot.positions(ids)
-        return cls(
-            ids=ids,
-            distances=found.distances[i, : found.counts[i]],
-            architectures=tuple(architecture_of(row) for row in rows),
-            arch_ids=tuple(row.arch_id for row in rows),
-            attributes={name: snapshot.columns[name].take(place).to_list() for name in names},
-            plan=plan,
-        )
+    def of(cls, snapshot: Snapshot, found: Found, names: Sequence[str], plan: Plan) -> list[Hits]:
+        """Look up what was found for each query of a search, with the attribute columns `names`."""
+        all_ids = np.unique(found.ids[found.ids >= 0])
+        known = {row.row_id: row for row in snapshot.describe(all_ids)}
+        hits = []
+        for ids, distances, count in zip(found.ids, found.distances, found.counts, strict=True):
+            rows = [known[int(i)] for i in ids[:count]]
+            place = snapshot.positions(ids[:count])
+            hits.append(
+                cls(
+                    ids=ids[:count],
+                    distances=distances[:count],
+                    architectures=tuple(architecture_of(row) for row in rows),
+                    arch_ids=tuple(row.arch_id for row in rows),
+                    attributes={name: snapshot.columns[name].take(place).to_list() for name in names},
+                    plan=plan,
+                )
+            )
+        return hits
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from archindex.core.checks import check_choice, check_int
 from archindex.core.progress import Progress, silent
 from archindex.queries import Schema, compile_where
-from archindex.search.oracle import ColumnOracle
+from archindex.search.oracle import ColumnOracle, Objective
 from archindex.search.pool import Pool
 from archindex.search.registry import make_strategy
 from archindex.search.run import SearchResult, run_search
@@ -71,12 +71,12 @@ def run_contest(
     """
     check_int("seeds", seeds, low=1)
     pool = Pool(snapshot, within_table(snapshot.schema, objective, where))
+    oracle = ColumnOracle(snapshot, Objective.of(objective))
     results: dict[str, list[SearchResult]] = {name: [] for name in strategies}
     total = seeds * len(results)
     for seed in range(seeds):
         for i, name in enumerate(results):
             strategy = make_strategy(name, pool, objective, seed=seed)
-            oracle = ColumnOracle(snapshot, strategy.objective)
             results[name].append(run_search(strategy, oracle, budget))
             progress("search", seed * len(results) + i + 1, total)
     return results

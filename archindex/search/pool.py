@@ -19,6 +19,7 @@ from archindex.queries import compile_where
 from archindex.queries.columns import Column, Kind, Schema
 from archindex.spaces.base import Architecture, Costed
 from archindex.spaces.registry import space
+from archindex.store.addresses import pack
 from archindex.store.columns import derive_columns
 from archindex.store.snapshot import Snapshot
 
@@ -86,10 +87,7 @@ class Pool:
 
     def graphs(self, positions: npt.NDArray[np.int64]) -> GraphBatch:
         """Return the graphs at some positions, packed in that order."""
-        spaces = {self._spaces[i] for i in positions}
-        if len(spaces) == 1:
-            return space(spaces.pop()).graphs([self._natives[i] for i in positions])
-        return GraphBatch.from_graphs(self.architecture(int(i)).graph for i in positions)
+        return pack([self.architecture(int(i)) for i in positions])
 
     def nearest(self, vectors: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
         """Return the positions of the rows of the index nearest to any of some vectors."""

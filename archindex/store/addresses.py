@@ -189,18 +189,28 @@ class Addresses:
     def vectors(self, addresses: Sequence[Address]) -> npt.NDArray[np.float32]:
         """Return the vector at each address, shape (n, dim): looked up where it is known, else encoded."""
         vectors = np.empty((len(addresses), self._snapshot.info.dim), dtype=np.float32)
-        strangers: list[int] = []
-        for i, address in enumerate(addresses):
-            row = self.row(address)
-            if row is None:
-                strangers.append(i)
-            else:
-                place = self._snapshot.positions(np.array([row.row_id]))
-                vectors[i] = self._snapshot.vectors[place[0]]
+        by_name = self._rows_by_name(addresses)
+        rows = [by_name.get(_name(address) or "") or self.row(address) for address in addresses]
+        there = [i for i, row in enumerate(rows) if row is not None]
+        ids = np.array([row.row_id for row in rows if row is not None], dtype=np.int64)
+        vectors[there] = self._snapshot.vectors[self._snapshot.positions(ids)]
+        strangers = [i for i, row in enumerate(rows) if row is None]
         if strangers:
             graphs = pack([self.architecture(addresses[i]) for i in strangers])
             vectors[strangers] = self._snapshot.encoder.encode(graphs)
         return vectors
+
+    def _rows_by_name(self, addresses: Sequence[Address]) -> dict[str, RowInfo]:
+        """Look up all addresses of a batch that are native strings or architectures at once."""
+        if len(addresses) < 2:
+            return {}
+        natives = [a.native for a in addresses if isinstance(a, Architecture)]
+        natives += [a.strip() for a in addresses if isinstance(a, str)]
+        found: dict[str, list[RowInfo]] = {}
+        for row in self._snapshot.find_natives(natives):
+            found.setdefault(row.native, []).append(row)
+            found.setdefault(f"{row.space}:{row.native}", []).append(row)
+        return {name: rows[0] for name, rows in found.items() if len(rows) == 1}
 
     def _named(self, text: str) -> list[RowInfo]:
         """Return the rows that a string names, without parsing it."""
@@ -259,6 +269,22 @@ def pack(architectures: Sequence[Architecture]) -> GraphBatch:
     if len({a.space for a in architectures}) == 1:
         return architectures[0].space.graphs([a.native for a in architectures])
     return GraphBatch.from_graphs(a.graph for a in architectures)
+
+
+def arch_ids_of(architectures: Sequence[Architecture]) -> list[str]:
+    """Return the arch_ids of architectures of any spaces, in their order; one pass a space."""
+    found: dict[Architecture, str] = {}
+    for home in dict.fromkeys(a.space for a in architectures):
+        own = [a for a in architectures if a.space == home]
+        found.update(zip(own, home.arch_ids([a.native for a in own]).tolist(), strict=True))
+    return [found[a] for a in architectures]
+
+
+def _name(address: Address) -> str | None:
+    """Return the name that an address is; None for a row id."""
+    if isinstance(address, (str, Architecture)):
+        return str(address).strip()
+    return None
 
 
 def _listed(given: object) -> list[Any]:

@@ -70,9 +70,9 @@ class Catalog:
             self._opened.close()
             self._opened = None
 
-    def find(self, native: str) -> list[RowInfo]:
-        """Return the rows with this native string, one a space at most."""
-        return self._rows("native = ?", [native])
+    def find(self, natives: Sequence[str]) -> list[RowInfo]:
+        """Return the rows with any of these native strings, one a space and string at most, by row id."""
+        return self._rows("native IN (SELECT unnest(?::VARCHAR[]))", [list(natives)])
 
     def find_arch_id(self, prefix: str) -> list[RowInfo]:
         """Return the rows whose arch_id begins with `prefix`, by row id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -198,12 +198,21 @@ class Snapshot:
         space : str, optional
             Only rows of this space.
         """
-        delta = self._delta
-        fresh = [r.info for r in delta.added.values()]
-        found = self.catalog.find(text) + [r for r in fresh if r.native == text]
+        found = self.find_natives([text])
         if not found and _ARCH_ID.fullmatch(text):
-            found = self.catalog.find_arch_id(text) + [r for r in fresh if r.arch_id.startswith(text)]
-        return [r for r in found if r.row_id not in delta.removed and space in (None, r.space)]
+            found = self._present(self.catalog.find_arch_id(text), lambda row: row.arch_id.startswith(text))
+        return [row for row in found if space in (None, row.space)]
+
+    def find_natives(self, natives: Sequence[str]) -> list[RowInfo]:
+        """Return the rows with any of these native strings, by row id."""
+        wanted = set(natives)
+        return self._present(self.catalog.find(natives), lambda row: row.native in wanted)
+
+    def _present(self, published: list[RowInfo], fits: Callable[[RowInfo], bool]) -> list[RowInfo]:
+        """Return the published rows that are still there, and the rows of the log that fit as well."""
+        delta = self._delta
+        fresh = [row.info for row in delta.added.values() if fits(row.info)]
+        return [row for row in published if row.row_id not in delta.removed] + fresh
 
     def describe(self, ids: npt.NDArray[np.int64]) -> list[RowInfo]:
         """Return what the catalogue says of the given row ids, in their order."""

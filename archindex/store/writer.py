@@ -360,19 +360,14 @@ def _assign(snapshot: Snapshot, rows: Rows) -> tuple[npt.NDArray[np.int64], list
     """Return the row id of every row, and those that are new."""
     ids = np.empty(len(rows), dtype=np.int64)
     added: list[AddedRow] = []
-    seen: dict[tuple[str, str], int] = {}
+    known = {(row.space, row.native): row.row_id for row in snapshot.find_natives(rows.natives)}
     following = snapshot.next_row_id
     for i, (space, native) in enumerate(zip(rows.spaces, rows.natives, strict=True)):
-        known = [r.row_id for r in snapshot.find(native, space) if r.native == native]
-        if (space, native) in seen:
-            ids[i] = seen[space, native]
-        elif known:
-            ids[i] = known[0]
-        else:
-            ids[i] = following
+        if (space, native) not in known:
+            known[space, native] = following
             info = RowInfo(following, space, native, str(rows.arch_ids[i]))
             sizes = {name: int(values[i]) for name, values in rows.sizes.items()}
             added.append(AddedRow(info, rows.vectors[i], sizes))
             following += 1
-        seen[space, native] = int(ids[i])
+        ids[i] = known[space, native]
     return ids, added

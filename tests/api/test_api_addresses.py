@@ -216,3 +216,29 @@ def test_what_is_no_objective(index: ax.Index, objective: Any) -> None:
         index.walk(objective)
     with pytest.raises(UnknownNameError, match="strategy"):
         index.query(0, strategy=objective)
+
+
+def test_a_batch_finds_what_its_items_find_alone(index_path: Path) -> None:
+    index = ax.open(index_path)
+    fresh = ax.space("nasbench201").sample(1, seed=12345)[0]
+    index.add([fresh])
+    gone = index.get(7).architecture
+    index.remove([7])
+    known = index.get(3).architecture
+    items: list[Any] = [
+        known,
+        known.native,
+        str(known),
+        f"  {known.native} ",
+        3,
+        fresh,
+        fresh.native,
+        gone,
+        gone.native,
+    ]
+    together = index.query(items, k=4)
+    for item, hits in zip(items, together, strict=True):
+        alone = index.query(item, k=4)
+        assert hits.ids.tolist() == alone.ids.tolist()
+        assert hits.architectures == alone.architectures
+        assert hits.attributes == alone.attributes
