@@ -45,6 +45,29 @@ OPS: Final[tuple[str, ...]] = (
     "cheb",
     "arma",
     "graph_conv",
+    "mbconv",  # inverted bottleneck: expansion, depthwise convolution, projection
+    "feed_forward",  # the two linear layers of a transformer block
+    "relu",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "silu",
+    "hard_swish",
+    "hard_sigmoid",
+    "elu",
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "rms_norm",
+    "div",
+    "pow",
+    "mean",
+    "sum",
+    "pad",
+    "slice",
+    "gather",
+    "transpose",
 )
 """Names of the known ops; the position is the op's id in a `GraphBatch`. New ops go to the end."""
 
@@ -62,6 +85,7 @@ ATTRIBUTES: Final[tuple[str, ...]] = (
     "bits",
     "ratio",
     "depth",
+    "index",  # tells apart several inputs, outputs or cells that nothing else tells apart
 )
 """Numeric node attributes; the position is the column in `GraphBatch.attrs`. New ones go to the end."""
 
@@ -87,6 +111,12 @@ PARAMETRIC: Final[frozenset[str]] = frozenset(
         "cheb",
         "arma",
         "graph_conv",
+        "mbconv",
+        "feed_forward",
+        "batch_norm",
+        "layer_norm",
+        "group_norm",
+        "rms_norm",
     }
 )
 """Ops that carry weights: two of them are never the same function, even with equal attributes and inputs."""
