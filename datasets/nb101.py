@@ -11,8 +11,8 @@ import numpy as np
 
 from archindex.core.errors import ArchitectureError, DataUnavailableError, TableError
 from archindex.core.metrics import MeasurementSpec, Series
-from archindex.datasets.folder import data_file, data_folder, folder_remedy
-from archindex.datasets.known import DatasetInfo
+from archindex.datasets.folder import data_files
+from archindex.datasets.known import DatasetSpec
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table
 from archindex.spaces.nasbench101_cells import PackedCells
@@ -23,21 +23,17 @@ SOURCE: Final = "NAS-Bench-101, mean over seeds, through FreeREA"
 COST_SOURCE: Final = "archindex nasbench101 space"
 
 
-def info() -> DatasetInfo:
-    """Return what is known about the data set without loading it."""
-    place = data_folder()
-    return DatasetInfo(
-        name="nb101",
-        space="nasbench101",
-        rows=423_624,
-        description="mean test accuracy, params and FLOPs on CIFAR-10 of all NAS-Bench-101 cells",
-        licence="Apache-2.0 (NAS-Bench-101), MIT (FreeREA)",
-        citation='Ying et al., "NAS-Bench-101", ICML 2019; Cavagnero et al., "FreeREA", WACV 2023',
-        homepage="https://github.com/google-research/nasbench",
-        origin=f"{FILE} in the folder ARCHINDEX_DATA",
-        place=str(place) if place and (place / FILE).is_file() else "",
-        remedy=folder_remedy(FILE),
-    )
+SPEC: Final = DatasetSpec(
+    name="nb101",
+    space="nasbench101",
+    rows=423_624,
+    measures="test accuracy, params, FLOPs",
+    description="mean test accuracy, params and FLOPs on CIFAR-10 of all NAS-Bench-101 cells",
+    licence="Apache-2.0 (NAS-Bench-101), MIT (FreeREA)",
+    citation='Ying et al., "NAS-Bench-101", ICML 2019; Cavagnero et al., "FreeREA", WACV 2023',
+    homepage="https://github.com/google-research/nasbench",
+    tables=(FILE,),
+)
 
 
 def load() -> Table:
@@ -48,13 +44,13 @@ def load() -> Table:
     DataUnavailableError
         If the file is not there or is damaged.
     """
-    about, path = info(), data_file(FILE)
+    [path] = data_files(SPEC)
     try:
         read = read_parquet(path, ["adj_bits", "ops", "cifar10_test_acc_108ep"])
         cells = PackedCells.from_table(read["adj_bits"], read["ops"])
     except (ArchitectureError, TableError) as error:
         raise DataUnavailableError(
-            f"expected the NAS-Bench-101 table {FILE}", got=error, fix=about.remedy
+            f"expected the NAS-Bench-101 table {FILE}", got=error, fix=SPEC.remedy
         ) from error
     costs = cells.costs()
     computed = [
@@ -68,4 +64,4 @@ def load() -> Table:
         MeasurementSpec("acc", "cifar10", "test", epochs=EPOCHS, aggregate="mean", source=SOURCE),
         read["cifar10_test_acc_108ep"].astype(np.float64),
     )
-    return about.table(cells.natives(), (accuracy, *computed))
+    return SPEC.table(cells.natives(), (accuracy, *computed))

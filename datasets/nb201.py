@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from archindex.core.errors import ArchitectureError, DataUnavailableError, TableError
 from archindex.core.metrics import MeasurementSpec, Provenance, Series
-from archindex.datasets.folder import data_file, data_folder, folder_remedy
-from archindex.datasets.known import DatasetInfo
+from archindex.datasets.folder import data_files
+from archindex.datasets.known import DatasetSpec
 from archindex.datasets.nasbench201 import CONTEXTS, EPOCHS, computed_costs
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table
@@ -60,28 +60,23 @@ DEVICES: Final[dict[str, tuple[str, str, Provenance, str]]] = {
 """Context, device, provenance and source of each ``{key}_latency_ms`` of the latency file."""
 
 
-def info() -> DatasetInfo:
-    """Return what is known about the data set without loading it."""
-    place = data_folder()
-    found = place is not None and all((place / name).is_file() for name in FILES)
-    return DatasetInfo(
-        name="nb201",
-        space="nasbench201",
-        rows=15_625,
-        description=(
-            "mean validation and test accuracy, latency, training time, params and FLOPs on three data sets, "
-            "and latency on 27 devices, of all NAS-Bench-201 cells"
-        ),
-        licence="MIT (NATS-Bench, HELP, HW-NAS-Bench)",
-        citation=(
-            'Dong et al., "NATS-Bench", TPAMI 2021; Lee et al., "HELP", NeurIPS 2021; '
-            'Li et al., "HW-NAS-Bench", ICLR 2021'
-        ),
-        homepage="https://github.com/D-X-Y/NATS-Bench",
-        origin=f"{' and '.join(FILES)} in the folder ARCHINDEX_DATA",
-        place=str(place) if found else "",
-        remedy=folder_remedy(*FILES),
-    )
+SPEC: Final = DatasetSpec(
+    name="nb201",
+    space="nasbench201",
+    rows=15_625,
+    measures="accuracy, training time, params, FLOPs on 3 data sets, latency on 27 devices",
+    description=(
+        "mean validation and test accuracy, latency, training time, params and FLOPs on three data sets, "
+        "and latency on 27 devices, of all NAS-Bench-201 cells"
+    ),
+    licence="MIT (NATS-Bench, HELP, HW-NAS-Bench)",
+    citation=(
+        'Dong et al., "NATS-Bench", TPAMI 2021; Lee et al., "HELP", NeurIPS 2021; '
+        'Li et al., "HW-NAS-Bench", ICLR 2021'
+    ),
+    homepage="https://github.com/D-X-Y/NATS-Bench",
+    tables=FILES,
+)
 
 
 def load() -> Table:
@@ -92,16 +87,15 @@ def load() -> Table:
     DataUnavailableError
         If the files are not there or are damaged.
     """
-    about = info()
-    accuracies, latencies = (data_file(name) for name in FILES)
+    accuracies, latencies = data_files(SPEC)
     try:
         natives, recorded = _recorded(accuracies)
         timed = _timed(latencies, natives)
     except (ArchitectureError, TableError, KeyError) as error:
         raise DataUnavailableError(
-            f"expected the NAS-Bench-201 tables {' and '.join(FILES)}", got=error, fix=about.remedy
+            f"expected the NAS-Bench-201 tables {' and '.join(FILES)}", got=error, fix=SPEC.remedy
         ) from error
-    return about.table(natives, (*recorded, *timed, *computed_costs(natives)))
+    return SPEC.table(natives, (*recorded, *timed, *computed_costs(natives)))
 
 
 def _recorded(path: Path) -> tuple[tuple[str, ...], list[Series]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from archindex.core.errors import DataUnavailableError, UnknownNameError
-from archindex.datasets.kept import kept_info, kept_names, load_table
-from archindex.datasets.known import DATASETS, DatasetInfo
+from archindex.core.errors import ArgumentError, UnknownNameError
+from archindex.core.progress import Progress, silent
+from archindex.datasets.folder import data_place, missing, package_place
+from archindex.datasets.kept import keep_table, kept_info, kept_names, kept_place, load_table
+from archindex.datasets.known import DATASETS, DatasetInfo, DatasetSpec
 from archindex.datasets.table import Table
 
 
@@ -25,8 +30,11 @@ def info(name: str) -> DatasetInfo:
         If there is none of that name; the message names the nearest.
     """
     module = _module(name)
-    about: DatasetInfo = module.info() if module else kept_info(name)
-    return about
+    if module is None:
+        return kept_info(name)
+    spec: DatasetSpec = module.SPEC
+    known = {part.name: getattr(spec, part.name) for part in fields(spec)}
+    return DatasetInfo(**known, place=str(_place(spec) or ""))
 
 
 def load(name: str) -> Table:
@@ -40,26 +48,65 @@ def load(name: str) -> Table:
         If its package or files are not on this machine, or are damaged; the message says what to do.
     """
     module = _module(name)
-    table: Table = module.load() if module else load_table(name)
-    return table
+    if module is not None and not module.SPEC.files:
+        table: Table = module.load()
+        return table
+    if module is not None and kept_place(name) is None:
+        raise missing(module.SPEC)
+    return load_table(name)
 
 
-def get(name: str) -> DatasetInfo:
+def get(
+    name: str,
+    *,
+    from_files: Sequence[str | Path] = (),
+    offline: bool = False,
+    progress: Progress = silent,
+) -> DatasetInfo:
     """Make sure that a data set is on this machine, and return what is known about it.
 
-    No data set known so far is fetched: one comes with a Python package, the others from a folder.
+    Official files are fetched and converted once. Data sets that come with a Python package or from a folder
+    are looked for and never fetched.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    from_files : sequence of str or Path
+        Copies of the official files, instead of a download; then the data set is converted anew.
+    offline : bool
+        Whether nothing may be fetched.
+    progress : Progress
+        Told about bytes that arrived.
 
     Raises
     ------
     UnknownNameError
         If there is none of that name; the message names the nearest.
+    ArgumentError
+        If files are given for a data set that is not made from official files.
     DataUnavailableError
-        If it is not here; the message says how to have it.
+        If it is not here and cannot be had; the message says how to have it.
     """
     about = info(name)
+    if from_files and not about.files:
+        raise ArgumentError(f"expected no files for {name}: {about.origin}", got=[str(p) for p in from_files])
+    if about.files and (from_files or not about.available):
+        from archindex.datasets.download import fetch
+
+        paths = fetch(about, from_files=from_files, offline=offline, progress=progress)
+        keep_table(_module(name).convert(paths), replace=True)
+        return info(name)
     if not about.available:
-        raise DataUnavailableError(f"expected the data set {name}: {about.origin}", fix=about.remedy)
+        raise missing(about)
     return about
+
+
+def _place(spec: DatasetSpec) -> Path | None:
+    """Return the folder of the data on this machine, or None where they are not."""
+    if spec.package:
+        return package_place(spec.package)
+    return data_place(spec.tables) if spec.tables else kept_place(spec.name)
 
 
 def _module(name: str) -> Any:

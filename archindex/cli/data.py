@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -191,7 +190,9 @@ def parse_mapping(given: Sequence[str]) -> dict[str, str]:
 
 
 def _facts(about: DatasetInfo) -> dict[str, Any]:
-    return {**asdict(about), "available": about.available}
+    shown = ("name", "space", "rows", "measures", "description", "licence", "citation", "homepage")
+    places = ("origin", "place", "remedy", "available")
+    return {key: getattr(about, key) for key in (*shown, *places)}
 
 
 def _yes(value: object) -> object:

