@@ -86,6 +86,11 @@ ATTRIBUTES: Final[tuple[str, ...]] = (
     "ratio",
     "depth",
     "index",  # tells apart several inputs, outputs or cells that nothing else tells apart
+    "padding",  # zeros added to a side, the mean over both ends where they differ
+    "kernel_w",  # kernel and stride in width, where they are not those in height
+    "stride_w",
+    "axis",
+    "zero_parts",  # parts of a concatenation that are always zero
 )
 """Numeric node attributes; the position is the column in `GraphBatch.attrs`. New ones go to the end."""
 
