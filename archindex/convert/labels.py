@@ -1,0 +1,180 @@
+"""What a drawing says about a node: its kind, its colour, and short texts for op and attributes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from archindex.core.graph import ArchGraph
+from archindex.spaces.base import Architecture, Costed
+
+LONGEST_OP: Final = 26
+"""Characters of an op's name; longer names are shortened in the middle."""
+LONGEST_NATIVE: Final = 90
+"""Characters of a native string in a title."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of ops and how it looks.
+
+    Attributes
+    ----------
+    name : str
+        What the legend says.
+    fill, line : str
+        Colours.
+    ops : tuple of str
+        Ops of the vocabulary that are of this kind.
+    dashed : bool
+        Whether the outline is dashed.
+    """
+
+    name: str
+    fill: str
+    line: str
+    ops: tuple[str, ...]
+    dashed: bool = False
+
+
+KINDS: Final = (
+    Kind("input, output", "#3d4a5c", "#3d4a5c", ("input", "output")),
+    Kind(
+        "convolution",
+        "#d3e5f8",
+        "#2f6fb0",
+        ("conv", "separable_conv", "dilated_conv", "transposed_conv", "mbconv", "squeeze_excite"),
+    ),
+    Kind("pooling", "#d5efd8", "#3b8a4b", ("avg_pool", "max_pool", "global_avg_pool", "upsample")),
+    Kind("attention", "#e7dcf7", "#7a4fb5", ("attention", "softmax")),
+    Kind("linear, recurrent", "#d2eeee", "#23858a", ("linear", "feed_forward", "embedding", "recurrent")),
+    Kind(
+        "graph convolution",
+        "#dbe0fb",
+        "#4a58c4",
+        ("gcn", "gat", "gin", "sage", "cheb", "arma", "graph_conv"),
+    ),
+    Kind(
+        "norm, activation",
+        "#fdf1c7",
+        "#a98608",
+        (
+            *("norm", "batch_norm", "layer_norm", "group_norm", "rms_norm", "dropout"),
+            *("activation", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu"),
+            *("hard_swish", "hard_sigmoid", "elu"),
+        ),
+    ),
+    Kind(
+        "combine",
+        "#fde0c8",
+        "#c4681c",
+        ("add", "mul", "sub", "div", "pow", "concat", "matmul", "mean", "sum"),
+    ),
+    Kind("shape", "#e8eaed", "#7d8590", ("reshape", "split", "transpose", "slice", "gather", "pad")),
+    Kind("skip", "#ffffff", "#7d8590", ("skip",)),
+    Kind("none", "#fafafa", "#a3a9b1", ("none",), dashed=True),
+    Kind("other op", "#fbdce6", "#b8366b", ()),
+)
+"""All kinds, in the order of the legend; the last takes what is in none of the others."""
+
+_KIND: Final = {op: kind for kind in KINDS for op in kind.ops}
+
+_SQUARE: Final = frozenset(
+    {"conv", "separable_conv", "dilated_conv", "transposed_conv", "mbconv"}
+) | frozenset({"avg_pool", "max_pool"})
+
+SHORT: Final[dict[str, str]] = {
+    "kernel": "k",
+    "stride": "s",
+    "dilation": "d",
+    "groups": "g",
+    "channels": "c",
+    "expansion": "e",
+    "heads": "h",
+    "bits": "b",
+    "ratio": "r",
+    "depth": "n",
+}
+"""Letters of the attributes; ``index`` and square kernels stand beside the op instead."""
+
+
+def kind_of(op: str) -> Kind:
+    """Return the kind of an op."""
+    return _KIND.get(op, KINDS[-1])
+
+
+def op_text(op: str, attrs: Mapping[str, float]) -> str:
+    """Return the first line of a node: ``sep conv 3x3``, ``input 1``."""
+    text = shortened(printable(op), LONGEST_OP)
+    if op in _KIND:
+        text = op.replace("separable", "sep").replace("transposed", "transp").replace("_", " ")
+        if op in _SQUARE and "kernel" in attrs:
+            text += f" {number(attrs['kernel'])}x{number(attrs['kernel'])}"
+    return f"{text} {number(attrs['index'])}" if "index" in attrs else text
+
+
+def attribute_text(op: str, attrs: Mapping[str, float]) -> str:
+    """Return the second line of a node: ``s2 e6 c64``."""
+    return " ".join(f"{SHORT[name]}{number(attrs[name])}" for name in shown_attributes(op, attrs))
+
+
+def shown_attributes(op: str, attrs: Mapping[str, float]) -> list[str]:
+    """Return the attributes that `attribute_text` shows."""
+    beside = {"kernel"} if op in _SQUARE else set()
+    return [name for name in SHORT if name in attrs and name not in beside]
+
+
+def ordered_nodes(graph: ArchGraph) -> frozenset[int]:
+    """Return the nodes whose inputs have an order: edges come into several ports."""
+    ports = Counter(target for target, _ in {(target, port) for _, target, port in graph.edges})
+    return frozenset(target for target, n in ports.items() if n > 1)
+
+
+def title_of(drawn: ArchGraph | Architecture) -> tuple[str, list[str]]:
+    """Return the heading of a drawing and the lines below it."""
+    graph = drawn.graph if isinstance(drawn, Architecture) else drawn
+    size = f"{graph.n_nodes} nodes, {len(graph.edges)} edges"
+    if not isinstance(drawn, Architecture):
+        return "graph", [size]
+    lines = [shortened(printable(drawn.native), LONGEST_NATIVE)]
+    space = drawn.space
+    if isinstance(space, Costed):
+        dataset = space.datasets[0]
+        costs = space.costs([drawn.native], dataset)
+        params, flops = int(costs.params[0]), int(costs.flops[0])
+        size += f" · {quantity(params)} params, {quantity(flops)} FLOPs ({dataset})"
+    return space.name, [*lines, size]
+
+
+def quantity(value: int) -> str:
+    """Return a count with three digits: ``342 k``, ``1.29 M``."""
+    for unit, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= unit:
+            return f"{value / unit:.3g} {letter}" if value < 999.5 * unit else f"{value / unit:.0f} {letter}"
+    return str(value)
+
+
+def number(value: float) -> str:
+    """Return a number without a needless point: ``3``, ``0.25``."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def shortened(text: str, room: int) -> str:
+    """Return `text`, its middle left out where it is longer than `room` characters."""
+    if len(text) <= room:
+        return text
+    head = (room - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line; what no drawing can show becomes a replacement character."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def letters_of(nodes: Iterable[tuple[str, Mapping[str, float]]]) -> list[tuple[str, str]]:
+    """Return the letters that the nodes use, each with its attribute."""
+    used = {name for op, attrs in nodes for name in shown_attributes(op, attrs)}
+    return [(letter, name) for name, letter in SHORT.items() if name in used]
