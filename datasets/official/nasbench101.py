@@ -1,0 +1,125 @@
+"""NAS-Bench-101 from its official file: every training run of every cell, at 108 epochs.
+
+Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019. Addresses, sizes and
+checksums: google-research/nasbench, README.md. The format is described in
+`archindex.datasets.official.nasbench101_records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.metrics import MeasurementSpec, Series
+from archindex.datasets.known import DatasetSpec, OfficialFile
+from archindex.datasets.official.nasbench101_records import STAGES, Records, read_records
+from archindex.datasets.official.reading import checked, damaged, reading
+from archindex.datasets.table import Table
+from archindex.spaces.nasbench101_cells import PackedCells
+
+FILE: Final = "nasbench_only108.tfrecord"
+FULL_EPOCHS: Final = 108
+"""Epochs of the runs that count; the others have columns of their own."""
+
+REPEATS: Final = 3
+SOURCE: Final = "NAS-Bench-101 (Ying et al., ICML 2019), official tfrecord"
+COST_SOURCE: Final = "archindex nasbench101 space"
+
+SPEC: Final = DatasetSpec(
+    name="nasbench101",
+    space="nasbench101",
+    rows=423_624,
+    measures="accuracy and training time of each of 3 runs, halfway and final, params, FLOPs",
+    description=(
+        "training, validation and test accuracy and training time on CIFAR-10 of all NAS-Bench-101 cells at "
+        "108 epochs, each of the three runs, halfway through training and after it; about 499 MB to fetch"
+    ),
+    licence="Apache-2.0",
+    citation='Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019',
+    homepage="https://github.com/google-research/nasbench",
+    files=(
+        OfficialFile(
+            FILE,
+            ("https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord",),
+            sha256="4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1",
+        ),
+    ),
+)
+
+
+def convert(paths: Mapping[str, Path]) -> Table:
+    """Return the table of the official file; rows in the order in which cells first appear.
+
+    Raises
+    ------
+    DataUnavailableError
+        If the file is truncated, damaged or of another format.
+    """
+    return table_of(SPEC, paths[FILE])
+
+
+def table_of(spec: DatasetSpec, path: Path) -> Table:
+    """Return the runs of a tfrecord as a table of the data set `spec`."""
+    runs = read_records(path)
+    _, first, row = np.unique(runs.module, return_index=True, return_inverse=True)
+    # Rows in the order of first appearance, and not of the hashes.
+    place = np.empty(len(first), dtype=np.int64)
+    order = np.argsort(first)
+    place[order] = np.arange(len(order))
+    first, row = first[order], place[row]
+    for name in ("bits", "ops", "params"):
+        values: npt.NDArray[Any] = getattr(runs, name)
+        if (values[first][row] != values).any():
+            raise damaged(path, "one cell for each hash", f"two of different {name}")
+    with reading(path, "NAS-Bench-101 cells"):
+        cells = PackedCells.from_table(runs.bits[first], runs.ops[first])
+    params = MeasurementSpec("params", "cifar10", provenance="computed", source=SOURCE)
+    flops = MeasurementSpec("flops", "cifar10", provenance="computed", source=COST_SOURCE)
+    return spec.table(
+        cells.natives(),
+        (
+            *_series(path, runs, row, len(first)),
+            checked(path, params, runs.params[first] / 1e6),
+            Series(flops, cells.costs().flops / 1e6),
+        ),
+    )
+
+
+def _series(path: Path, runs: Records, row: npt.NDArray[np.int64], n: int) -> Iterator[Series]:
+    """Yield the measurements: for each number of epochs and stage, the runs as seeds 0 to 2."""
+    for epochs in sorted(set(runs.epochs.tolist()), reverse=True):
+        at = np.flatnonzero(runs.epochs == epochs)
+        repeat = _repeats(row[at])
+        if repeat.max() >= REPEATS:
+            raise damaged(path, f"{REPEATS} runs of each cell at {epochs} epochs", int(repeat.max()) + 1)
+        for stage, name in reversed(list(enumerate(STAGES))):
+            context = "cifar10" if epochs == FULL_EPOCHS else f"cifar10_{epochs}ep"
+            trained = epochs if name == "final" else epochs // 2
+            suffix = "" if name == "final" else f"_{name}"
+            for value, (metric, split) in enumerate(
+                (("train_time", ""), ("acc", "train"), ("acc", "valid"), ("acc", "test"))
+            ):
+                scale = 1.0 if metric == "train_time" else 100.0
+                for seed in range(REPEATS):
+                    spec = MeasurementSpec(
+                        metric, context + suffix, split, epochs=trained, seed=seed, source=SOURCE
+                    )
+                    mine = at[repeat == seed]
+                    values = np.full(n, np.nan)
+                    values[row[mine]] = runs.values[mine, stage, value] * scale
+                    yield checked(path, spec, values)
+
+
+def _repeats(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return, for each run, how many of the same row came before it."""
+    order = np.argsort(row, kind="stable")
+    ordered = row[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    within = np.arange(len(row)) - np.repeat(starts, np.diff(np.r_[starts, len(row)]))
+    repeats = np.empty(len(row), dtype=np.int64)
+    repeats[order] = within
+    return repeats
