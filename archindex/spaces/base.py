@@ -232,8 +232,8 @@ class Buildable(Protocol):
     def datasets(self) -> tuple[str, ...]:
         """Data sets that the networks are defined for, e.g. ``("cifar10",)``."""
 
-    def input_shape(self, dataset: str) -> tuple[int, ...]:
-        """Return the shape of one input of the networks for `dataset`, without the batch."""
+    def example_inputs(self, dataset: str, batch: int = 1) -> tuple[Any, ...]:
+        """Return inputs for the networks for `dataset`: random tensors, one for each argument of a module."""
 
     def build_module(self, architecture: Architecture, dataset: str) -> Any:
         """Return the network for `dataset` as a fresh ``torch.nn.Module``."""

@@ -35,7 +35,7 @@ from archindex.spaces.nasbench101_cells import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _OUTPUT: Final = len(OPS)
 # What may stand at each vertex of a native string, with its op and its sources.
@@ -166,10 +166,12 @@ class NASBench101(SearchSpace[Cell]):
         check_choice("data set of nasbench101", dataset, self.datasets)
         return PackedCells.from_cells(map(self._parse, natives)).costs()
 
-    def input_shape(self, dataset: str = "cifar10") -> tuple[int, int, int]:
-        """Return channels, height and width of the images of `dataset`."""
+    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
+        """Return random images of `dataset`, float (batch, 3, side, side)."""
+        import torch
+
         check_choice("data set of nasbench101", dataset, self.datasets)
-        return (3, IMAGE_SIDE, IMAGE_SIDE)
+        return (torch.randn(batch, 3, IMAGE_SIDE, IMAGE_SIDE),)
 
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture`; input (batch, 3, 32, 32), output (batch, 10)."""

@@ -6,24 +6,19 @@ Dong et al., "NATS-Bench: Benchmarking NAS Algorithms for Architecture Topology 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.batch import GraphBatch
-from archindex.core.canonical import arch_id
 from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
-from archindex.core.graph import ArchGraph
-from archindex.core.ops import ATTRIBUTE_ID, ATTRIBUTES, OP_ID
-from archindex.spaces.base import Architecture, Costs, SearchSpace
+from archindex.spaces.base import Architecture, Costs
+from archindex.spaces.cells import Cell, CellSpace, Edges, Op
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The five ops; a genotype holds positions in this tuple."""
@@ -41,28 +36,10 @@ SKELETONS: Final[dict[str, tuple[int, int]]] = {
 STAGE_CHANNELS: Final = (16, 32, 64)
 CELLS_PER_STAGE: Final = 5
 
-Genotype = tuple[int, ...]
-
-_GRAPH_OPS: Final = (("none", None), ("skip", None), ("conv", 1), ("conv", 3), ("avg_pool", 3))
 _OP_ID: Final = {op: i for i, op in enumerate(OPS)}
-# Op-on-node form: node 0 is the input, node 1 + e carries the op of edge e, node 7 is the output. What meets
-# in a node of the cell is summed by the ops that read it.
-_NODE_EDGES: Final = tuple(
-    sorted(
-        [(0, 1 + e, 0) for e, (source, _) in enumerate(EDGES) if source == 0]
-        + [(1 + e, 7, 0) for e, (_, target) in enumerate(EDGES) if target == 3]
-        + [
-            (1 + e, 1 + f, 0)
-            for e, (_, target) in enumerate(EDGES)
-            for f, (source, _) in enumerate(EDGES)
-            if target == source
-        ],
-        key=lambda edge: (edge[1], edge[0]),
-    )
-)
 
 
-class NASBench201(SearchSpace[Genotype]):
+class NASBench201(CellSpace):
     """The NAS-Bench-201 cell space.
 
     Native string: ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, one group a node, ``~i`` the node an edge
@@ -78,100 +55,47 @@ class NASBench201(SearchSpace[Genotype]):
     """
 
     datasets: tuple[str, ...] = tuple(SKELETONS)
+    cells = (Cell("cell", nodes=3, ops=OPS),)
+    ops: ClassVar[Mapping[str, Op]] = {
+        "none": ("none", {}),
+        "skip_connect": ("skip", {}),
+        "nor_conv_1x1": ("conv", {"kernel": 1}),
+        "nor_conv_3x3": ("conv", {"kernel": 3}),
+        "avg_pool_3x3": ("avg_pool", {"kernel": 3}),
+    }
 
     @property
     def name(self) -> str:
         """``"nasbench201"``."""
         return "nasbench201"
 
-    @property
-    def size(self) -> int:
-        """15,625 native strings (5,425 by arch_id)."""
-        return int(len(OPS) ** len(EDGES))
-
-    def _parse(self, text: str) -> Genotype:
+    def _read_cells(self, text: str) -> dict[str, Edges]:
         groups = text.split("+")
-        genotype: list[int] = []
-        if len(groups) == 3:
-            for node, group in enumerate(groups, start=1):
-                parts = group.split("|")
-                if len(parts) != node + 2 or parts[0] or parts[-1]:
-                    break
-                for source, part in enumerate(parts[1:-1]):
-                    op, tilde, origin = part.partition("~")
-                    if op not in _OP_ID or tilde != "~" or origin != str(source):
-                        raise ArchitectureError(
-                            f"expected op~{source} with op one of {', '.join(OPS)}",
-                            got=part,
-                            fix=f"look at the edge from node {source} to node {node}",
-                        )
-                    genotype.append(_OP_ID[op])
-        if len(genotype) != len(EDGES):
+        nodes: Edges = []
+        for node, group in enumerate(groups[:4], start=1):
+            parts = group.split("|")
+            if len(parts) != node + 2 or parts[0] or parts[-1]:
+                break
+            nodes.append([])
+            for source, part in enumerate(parts[1:-1]):
+                op, tilde, origin = part.partition("~")
+                if op not in _OP_ID or tilde != "~" or origin != str(source):
+                    raise ArchitectureError(
+                        f"expected op~{source} with op one of {', '.join(OPS)}",
+                        got=part,
+                        fix=f"look at the edge from node {source} to node {node}",
+                    )
+                nodes[-1].append((op, source))
+        if len(nodes) != 3 or len(groups) != 3:
             raise ArchitectureError(
                 "expected a NAS-Bench-201 cell |op~0|+|op~0|op~1|+|op~0|op~1|op~2|",
                 got=text,
                 fix=f"op is one of {', '.join(OPS)}",
             )
-        return tuple(genotype)
+        return {"cell": nodes}
 
-    def _format(self, genotype: Genotype) -> str:
-        o = [OPS[i] for i in genotype]
-        return f"|{o[0]}~0|+|{o[1]}~0|{o[2]}~1|+|{o[3]}~0|{o[4]}~1|{o[5]}~2|"
-
-    def _graph(self, genotype: Genotype) -> ArchGraph:
-        chosen = [_GRAPH_OPS[i] for i in genotype]
-        return ArchGraph(
-            ops=("input", *(op for op, _ in chosen), "output"),
-            edges=_NODE_EDGES,
-            attrs=({}, *({} if kernel is None else {"kernel": float(kernel)} for _, kernel in chosen), {}),
-        )
-
-    def _genotype(self, graph: ArchGraph) -> Genotype:
-        as_written = self._match_template(graph)
-        if as_written is not None:
-            return as_written
-        found = self._first_of_class.get(arch_id(graph, scope=self.name))
-        if found is None:
-            raise ArchitectureError(
-                "expected the graph of a NAS-Bench-201 cell", got=f"{graph.n_nodes} nodes {graph.ops}"
-            )
-        return found
-
-    def _draw(self, rng: np.random.Generator) -> Genotype:
-        return tuple(int(i) for i in rng.integers(len(OPS), size=len(EDGES)))
-
-    def _neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
-        for e, current in enumerate(genotype):
-            for op in range(len(OPS)):
-                if op != current:
-                    yield (*genotype[:e], op, *genotype[e + 1 :])
-
-    def enumerate(self) -> Iterator[Architecture]:
-        """Yield all 15,625 architectures, the op of the last edge changing fastest."""
-        for genotype in itertools.product(range(len(OPS)), repeat=len(EDGES)):
-            yield Architecture(self, self._format(genotype))
-
-    def graphs(self, natives: Sequence[str]) -> GraphBatch:
-        """Return the graphs of many native strings, packed without an object for each."""
-        genotypes = self.genotypes(natives)
-        n = len(genotypes)
-        ids = np.array([OP_ID[op] for op, _ in _GRAPH_OPS], dtype=np.int32)
-        kernels = np.array([np.nan if k is None else k for _, k in _GRAPH_OPS], dtype=np.float32)
-        op = np.empty((n, 8), dtype=np.int32)
-        op[:, 0], op[:, 7] = OP_ID["input"], OP_ID["output"]
-        op[:, 1:7] = ids[genotypes]
-        attrs = np.full((n, 8, len(ATTRIBUTES)), np.nan, dtype=np.float32)
-        attrs[:, 1:7, ATTRIBUTE_ID["kernel"]] = kernels[genotypes]
-        template = np.array(_NODE_EDGES, dtype=np.int64).T
-        edges = np.tile(template, (1, n))
-        edges[:2] += np.repeat(8 * np.arange(n), template.shape[1])
-        return GraphBatch(
-            op.reshape(-1),
-            attrs.reshape(-1, len(ATTRIBUTES)),
-            edges,
-            8 * np.arange(n + 1, dtype=np.int64),
-            template.shape[1] * np.arange(n + 1, dtype=np.int64),
-        )
+    def _write_cells(self, cells: Mapping[str, Edges]) -> str:
+        return "+".join("|" + "".join(f"{op}~{i}|" for op, i in into) for into in cells["cell"])
 
     def genotypes(self, natives: Iterable[str]) -> npt.NDArray[np.int64]:
         """Return op positions of every edge; int64, shape (n, 6)."""
@@ -206,10 +130,12 @@ class NASBench201(SearchSpace[Genotype]):
         fixed_params, fixed_flops = _skeleton_costs(classes, side)
         return Costs(params + fixed_params, flops + fixed_flops)
 
-    def input_shape(self, dataset: str = "cifar10") -> tuple[int, int, int]:
-        """Return channels, height and width of the images of `dataset`."""
+    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
+        """Return random images of `dataset`, float (batch, 3, side, side)."""
+        import torch
+
         _, side = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]
-        return (3, side, side)
+        return (torch.randn(batch, 3, side, side),)
 
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
@@ -217,40 +143,6 @@ class NASBench201(SearchSpace[Genotype]):
 
         classes, _ = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]
         return Network(self._parse(self._own(architecture).native), classes)
-
-    @cached_property
-    def _first_of_class(self) -> dict[str, Genotype]:
-        natives = [arch.native for arch in self.enumerate()]
-        first: dict[str, Genotype] = {}
-        for native, identity in zip(natives, self.arch_ids(natives), strict=True):
-            first.setdefault(str(identity), self._parse(native))
-        return first
-
-    def _match_template(self, graph: ArchGraph) -> Genotype | None:
-        """Read the genotype off a graph that still has all eight nodes, or return None."""
-        if graph.ops.count("input") != 1 or graph.n_nodes != 8 or len(graph.edges) != len(_NODE_EDGES):
-            return None
-        node = {"input": graph.ops.index("input")}
-        after: dict[int, set[int]] = {v: set() for v in range(8)}
-        for source, target, _ in graph.edges:
-            after[source].add(target)
-        out = next((v for v in range(8) if graph.ops[v] == "output"), -1)
-        firsts = sorted(after[node["input"]], key=lambda v: (out in after[v], -len(after[v])))
-        if len(firsts) != 3 or len(after[firsts[0]]) != 2:
-            return None
-        e01, e02, e03 = firsts
-        e12, e13 = sorted(after[e01], key=lambda v: out in after[v])
-        order = [node["input"], e01, e02, e12, e03, e13, *(after[e02] - {out}), out]
-        if sorted(order) != list(range(8)):
-            return None
-        same = graph.relabelled(order)
-        genotype = []
-        for op, attrs in zip(same.ops[1:7], same.attrs[1:7], strict=True):
-            key = (op, attrs.get("kernel"))
-            if key not in _GRAPH_OPS or set(attrs) - {"kernel"}:
-                return None
-            genotype.append(_GRAPH_OPS.index(key))
-        return tuple(genotype) if same.edges and sorted(same.edges) == sorted(_NODE_EDGES) else None
 
 
 def nats_unique_string(native: str, *, consider_zero: bool) -> str:

@@ -7,9 +7,10 @@ import torch
 
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
+from archindex.spaces.counting import module_costs
 from archindex.spaces.nasbench201 import OPS, NASBench201, nats_unique_string
 from archindex.spaces.registry import parse_address
-from archindex.testing.space_case import SpaceCase
+from archindex.testing.space_case import biases
 
 SPACE = NASBench201()
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -84,7 +85,7 @@ def test_other_kernels_are_refused(kernel: float) -> None:
     attrs = tuple(
         {**a, "kernel": kernel} if op == "conv" else a for op, a in zip(graph.ops, graph.attrs, strict=True)
     )
-    with pytest.raises(ArchitectureError, match="NAS-Bench-201"):
+    with pytest.raises(ArchitectureError, match="nasbench201"):
         SPACE.from_graph(ArchGraph(graph.ops, graph.edges, attrs))
 
 
@@ -94,10 +95,11 @@ def test_networks_of_one_op_run(op: str, dataset: str) -> None:
     """All edges with one op, none included: the gradient reaches the stem, or is zero there."""
     arch = SPACE.parse(NONE.replace("none", op))
     module = SPACE.build_module(arch, dataset)
-    images = torch.randn(2, *SPACE.input_shape(dataset))
+    (images,) = SPACE.example_inputs(dataset, batch=2)
     costs = SPACE.costs([arch.native], dataset)
     assert sum(p.numel() for p in module.parameters()) == costs.params[0]
-    assert SpaceCase().module_flops(module, images[:1]) == costs.flops[0]
+    _, flops = module_costs(module, (images[:1],))
+    assert flops + biases(module, (images[:1],)) == costs.flops[0]
     scores = module.train()(images)
     assert scores.shape == (2, {"cifar10": 10, "cifar100": 100, "in16_120": 120}[dataset])
     scores.square().sum().backward()

@@ -9,7 +9,9 @@ from archindex.testing.space_case import SpaceCase
 
 class TestNASBench101(SpaceCase):
     space = NASBench101()
+    biases_count = True
 
 
 class TestNASBench201(SpaceCase):
     space = NASBench201()
+    biases_count = True
