@@ -8,6 +8,8 @@ A data set is a module named in `DATASETS`. It has a constant ``SPEC``, a `Datas
   `archindex.datasets.get` keeps the table once with `archindex.datasets.kept.keep_table`, as Parquet, and
   `archindex.datasets.load` reads that.
 
+A table whose rows name no architectures has ``load`` raise, and ``measurements() -> tuple[Series, ...]``.
+
 Modules are imported to list the data sets, so they import nothing heavy at their top. Whether a data set is
 on this machine is no part of its spec: `archindex.datasets.info` looks, and returns a `DatasetInfo`.
 """
@@ -25,6 +27,20 @@ DATASETS: Final[Mapping[str, str]] = {
     "nasbench201": "archindex.datasets.nasbench201",
     "nb201": "archindex.datasets.nb201",
     "nb101": "archindex.datasets.nb101",
+    "nb201_help_latency": "archindex.datasets.tables.nb201_help_latency",
+    "fbnet5000_help_latency": "archindex.datasets.tables.fbnet5000_help_latency",
+    "accel_nasbench_mnasnet": "archindex.datasets.tables.accel_nasbench_mnasnet",
+    "ecnas_4ep_energy": "archindex.datasets.tables.ecnas_4ep_energy",
+    "darts_oncenas545": "archindex.datasets.tables.darts_oncenas545",
+    "nb_nlp_wikitext2": "archindex.datasets.tables.nb_nlp_wikitext2",
+    "hat_transformer_latency": "archindex.datasets.tables.hat_transformer_latency",
+    "vit_bench_101": "archindex.datasets.tables.vit_bench_101",
+    "vit_bench_101_pit": "archindex.datasets.tables.vit_bench_101_pit",
+    "timm_imagenet": "archindex.datasets.tables.timm_imagenet",
+    "timm_infer_benchmark": "archindex.datasets.tables.timm_infer_benchmark",
+    "torchvision_models": "archindex.datasets.tables.torchvision_models",
+    "pytorchcv_models": "archindex.datasets.tables.pytorchcv_models",
+    "archai_facial_landmark": "archindex.datasets.tables.archai_facial_landmark",
 }
 """Module of every data set that archindex knows."""
 

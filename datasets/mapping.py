@@ -23,6 +23,8 @@ from archindex.core.metrics import SPLITS, MeasurementSpec, Provenance, metric
 UNITS: Final[dict[str, dict[str, float]]] = {
     "acc": {"percent": 1.0, "fraction": 100.0},
     "top5_acc": {"percent": 1.0, "fraction": 100.0},
+    "map": {"percent": 1.0, "fraction": 100.0},
+    "miou": {"percent": 1.0, "fraction": 100.0},
     "error": {"percent": 1.0, "fraction": 100.0},
     "latency": {"ms": 1.0, "s": 1e3, "us": 1e-3},
     "throughput": {"ips": 1.0},
@@ -32,6 +34,7 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "flops": {"m": 1.0, "k": 1e-3, "g": 1e3, "count": 1e-6},
     "memory": {"mb": 1.0, "kb": 1e-3, "gb": 1e3, "bytes": 1e-6},
     "train_time": {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0},
+    "train_energy": {"kj": 1.0, "j": 1e-3, "mj": 1e-6, "kwh": 3600.0},
 }
 """Units that values may come in, with the factor to the metric's own; other metrics have none."""
 

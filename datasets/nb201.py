@@ -14,52 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArchitectureError, DataUnavailableError, TableError
-from archindex.core.metrics import MeasurementSpec, Provenance, Series
+from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.folder import data_files
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.nasbench201 import CONTEXTS, EPOCHS, computed_costs
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table
+from archindex.datasets.tables import nb201_help_latency
 from archindex.spaces.nasbench201 import NASBench201
 
-FILES: Final = ("nb201.parquet", "nb201_help_latency.parquet")
+FILES: Final = ("nb201.parquet", *nb201_help_latency.SPEC.tables)
 NATS: Final = "NATS-Bench topology, mean over seeds"
-HELP: Final = "HELP (Lee et al., NeurIPS 2021)"
-HW: Final = "HW-NAS-Bench (Li et al., ICLR 2021), CIFAR-10, through HELP"
-
-DEVICES: Final[dict[str, tuple[str, str, Provenance, str]]] = {
-    "1080ti_1": ("gpu_1080ti_b1", "NVIDIA GTX 1080 Ti, batch 1", "measured", HELP),
-    "1080ti_32": ("gpu_1080ti_b32", "NVIDIA GTX 1080 Ti, batch 32", "measured", HELP),
-    "1080ti_256": ("gpu_1080ti_b256", "NVIDIA GTX 1080 Ti, batch 256", "measured", HELP),
-    "2080ti_1": ("gpu_2080ti_b1", "NVIDIA RTX 2080 Ti, batch 1", "measured", HELP),
-    "2080ti_32": ("gpu_2080ti_b32", "NVIDIA RTX 2080 Ti, batch 32", "measured", HELP),
-    "2080ti_256": ("gpu_2080ti_b256", "NVIDIA RTX 2080 Ti, batch 256", "measured", HELP),
-    "titan_rtx_1": ("titan_rtx_b1", "NVIDIA Titan RTX, batch 1", "measured", HELP),
-    "titan_rtx_32": ("titan_rtx_b32", "NVIDIA Titan RTX, batch 32", "measured", HELP),
-    "titan_rtx_256": ("titan_rtx_b256", "NVIDIA Titan RTX, batch 256", "measured", HELP),
-    "titanx_1": ("titanx_b1", "NVIDIA Titan X, batch 1", "measured", HELP),
-    "titanx_32": ("titanx_b32", "NVIDIA Titan X, batch 32", "measured", HELP),
-    "titanx_256": ("titanx_b256", "NVIDIA Titan X, batch 256", "measured", HELP),
-    "titanxp_1": ("titanxp_b1", "NVIDIA Titan Xp, batch 1", "measured", HELP),
-    "titanxp_32": ("titanxp_b32", "NVIDIA Titan Xp, batch 32", "measured", HELP),
-    "titanxp_256": ("titanxp_b256", "NVIDIA Titan Xp, batch 256", "measured", HELP),
-    "gold_6226": ("gold_6226", "Intel Xeon Gold 6226", "measured", HELP),
-    "gold_6240": ("gold_6240", "Intel Xeon Gold 6240", "measured", HELP),
-    "silver_4114": ("silver_4114", "Intel Xeon Silver 4114", "measured", HELP),
-    "silver_4210r": ("silver_4210r", "Intel Xeon Silver 4210R", "measured", HELP),
-    "essential_ph_1": ("essential_ph1", "Essential PH-1 phone", "measured", HELP),
-    "pixel2": ("pixel2", "Google Pixel 2 phone", "measured", HELP),
-    "samsung_a50": ("samsung_a50", "Samsung Galaxy A50 phone", "measured", HELP),
-    "samsung_s7": ("samsung_s7", "Samsung Galaxy S7 phone", "measured", HELP),
-    "pixel3": ("pixel3", "Google Pixel 3 phone", "measured", HW),
-    "raspi4": ("raspi4", "Raspberry Pi 4", "measured", HW),
-    # Both are sums over the ops of a cell, to the last digit: models of a chip, not timings.
-    "eyeriss": ("eyeriss", "Eyeriss accelerator, modelled", "summed", HW),
-    "fpga": ("fpga", "Xilinx FPGA, modelled", "summed", HW),
-}
-"""Context, device, provenance and source of each ``{key}_latency_ms`` of the latency file."""
-
-
 SPEC: Final = DatasetSpec(
     name="nb201",
     space="nasbench201",
@@ -87,15 +52,17 @@ def load() -> Table:
     DataUnavailableError
         If the files are not there or are damaged.
     """
-    accuracies, latencies = data_files(SPEC)
+    path, _ = data_files(SPEC)
     try:
-        natives, recorded = _recorded(accuracies)
-        timed = _timed(latencies, natives)
-    except (ArchitectureError, TableError, KeyError) as error:
+        natives, recorded = _recorded(path)
+        timed = nb201_help_latency.load()
+        row = {native: i for i, native in enumerate(timed.natives)}
+        timed = timed.take([row[native] for native in natives])
+    except (ArchitectureError, TableError, DataUnavailableError, KeyError) as error:
         raise DataUnavailableError(
             f"expected the NAS-Bench-201 tables {' and '.join(FILES)}", got=error, fix=SPEC.remedy
         ) from error
-    return SPEC.table(natives, (*recorded, *timed, *computed_costs(natives)))
+    return SPEC.table(natives, (*recorded, *timed.series, *computed_costs(natives)))
 
 
 def _recorded(path: Path) -> tuple[tuple[str, ...], list[Series]]:
@@ -107,20 +74,6 @@ def _recorded(path: Path) -> tuple[tuple[str, ...], list[Series]]:
     # Parsing is the check that every string is an architecture.
     NASBench201().genotypes(natives)
     return natives, [_series(spec, read[spec.column][order]) for spec in specs]
-
-
-def _timed(path: Path, natives: tuple[str, ...]) -> list[Series]:
-    """Return latencies on all devices, aligned with `natives`."""
-    read = read_parquet(path, ["arch_str", *(f"{key}_latency_ms" for key in DEVICES)])
-    row = {str(text): i for i, text in enumerate(read["arch_str"])}
-    order = np.array([row[native] for native in natives], dtype=np.int64)
-    return [
-        _series(
-            MeasurementSpec("latency", context, device=device, provenance=provenance, source=source),
-            read[f"{key}_latency_ms"][order],
-        )
-        for key, (context, device, provenance, source) in DEVICES.items()
-    ]
 
 
 def _specs(context: str) -> Iterator[MeasurementSpec]:

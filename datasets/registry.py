@@ -8,7 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from archindex.core.errors import ArgumentError, UnknownNameError
+from archindex.core.metrics import Series
 from archindex.core.progress import Progress, silent
 from archindex.datasets.folder import data_place, missing, package_place
 from archindex.datasets.kept import keep_table, kept_info, kept_names, kept_place, load_table
@@ -54,6 +57,47 @@ def load(name: str) -> Table:
     if module is not None and kept_place(name) is None:
         raise missing(module.SPEC)
     return load_table(name)
+
+
+def measurements(name: str) -> tuple[Series, ...]:
+    """Return the measurements of a data set, also of one whose rows name no architectures.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name; the message names the nearest.
+    DataUnavailableError
+        If its package or files are not on this machine, or are damaged; the message says what to do.
+    """
+    module = _module(name)
+    if hasattr(module, "measurements"):
+        series: tuple[Series, ...] = module.measurements()
+        return series
+    return load(name).series
+
+
+def raw_columns(name: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of a table in ``ARCHINDEX_DATA`` as they are in its file, each of shape (rows,).
+
+    Floating point columns have NaN where a value is missing; others may be masked arrays.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no data set of that name; the message names the nearest.
+    ArgumentError
+        If the data set is not one file of that folder.
+    DataUnavailableError
+        If the file is not there or is damaged.
+    """
+    about = info(name)
+    if len(about.tables) != 1:
+        raise ArgumentError(
+            "expected a data set that is one file of ARCHINDEX_DATA", got=f"{name}: {about.origin}"
+        )
+    from archindex.datasets.tables.reader import raw_rows
+
+    return dict(raw_rows(about))
 
 
 def get(

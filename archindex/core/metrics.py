@@ -54,9 +54,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     for m in (
         Metric("acc", "", "maximize", "accuracy, percent", 0, 100),
         Metric("top5_acc", "", "maximize", "top-5 accuracy, percent", 0, 100),
+        Metric("map", "", "maximize", "mean average precision, percent", 0, 100),
+        Metric("miou", "", "maximize", "mean intersection over union, percent", 0, 100),
         Metric("loss", "", "minimize", "loss"),
         Metric("perplexity", "", "minimize", "perplexity"),
         Metric("error", "", "minimize", "error, percent", 0, 100),
+        Metric("epe", "px", "minimize", "end-point error of optical flow, pixels", 0),
         Metric("latency", "ms", "minimize", "time of one inference, milliseconds", 0),
         Metric("throughput", "ips", "maximize", "inferences per second", 0),
         Metric("energy", "mj", "minimize", "energy of one inference, millijoules", 0),
@@ -67,6 +70,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         ),
         Metric("memory", "mb", "minimize", "memory, megabytes", 0),
         Metric("train_time", "s", "minimize", "training time, seconds", 0),
+        Metric("train_energy", "kj", "minimize", "energy of training, kilojoules", 0),
         Metric("score", "", "maximize", "a figure of merit of the user's own"),
         Metric("cost", "", "minimize", "a cost of the user's own"),
     )

@@ -1,0 +1,65 @@
+"""HAT: latency of encoder-decoder transformers on eight pairs of task and device.
+
+The table gives layers only as averages, so no row names an architecture: there are measurements and features
+of 16,000 networks, but no data set to build an index from.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import numpy as np
+
+from archindex.core.errors import TableError
+from archindex.core.metrics import MeasurementSpec, Series
+from archindex.datasets.known import DatasetSpec
+from archindex.datasets.tables.reader import raw_rows
+
+SOURCE: Final = "HAT (Wang et al., ACL 2020)"
+
+SPEC: Final = DatasetSpec(
+    name="hat_transformer_latency",
+    space="hat",
+    rows=16_000,
+    measures="latency of encoder and decoder on 8 task and device pairs",
+    description=(
+        "latency of the encoder and the decoder of 16,000 translation transformers, 2,000 for each pair of "
+        "task and device; choices within layers are given as averages, so rows name no architecture and "
+        "cannot be indexed: read them with archindex.datasets.raw_columns"
+    ),
+    licence="MIT",
+    citation='Wang et al., "HAT: Hardware-Aware Transformers", ACL 2020',
+    homepage="https://github.com/mit-han-lab/hardware-aware-transformers",
+    tables=("hat_transformer_latency.parquet",),
+)
+
+DEVICES: Final = {
+    "cpu_raspberrypi": ("raspberrypi", "Raspberry Pi"),
+    "cpu_xeon": ("xeon", "Intel Xeon"),
+    "gpu_titanxp": ("titanxp", "NVIDIA Titan Xp"),
+}
+"""Context and name of each device."""
+
+
+def load() -> NoReturn:
+    """Raise `TableError`: the rows name no architectures."""
+    raise TableError(
+        "expected a data set whose rows name architectures",
+        got=f"{SPEC.name}, which gives layers only as averages",
+        fix=f"archindex.datasets.raw_columns({SPEC.name!r}) returns its columns",
+    )
+
+
+def measurements() -> tuple[Series, ...]:
+    """Return the latencies, each of shape (rows,): NaN in the rows of other tasks and devices."""
+    rows = raw_rows(SPEC)
+    made = []
+    for task, device in sorted({*zip(rows["task"].tolist(), rows["device"].tolist(), strict=True)}):
+        there = (rows["task"] == task) & (rows["device"] == device)
+        context, name = DEVICES[device]
+        for part in ("encoder", "decoder"):
+            spec = MeasurementSpec(
+                "latency", f"{context}_{task}_{part}", aggregate="mean", device=name, source=SOURCE
+            )
+            made.append(Series(spec, np.where(there, rows[f"{part}_latency_ms"], np.nan)))
+    return tuple(made)
