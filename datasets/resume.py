@@ -27,7 +27,7 @@ WAIT_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = (15, 60)
 """To connect, and between two pieces."""
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 16
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 

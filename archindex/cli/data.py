@@ -90,16 +90,37 @@ def show(sink: Sink, name: Name) -> None:
     )
 
 
-def get(sink: Sink, name: Name) -> None:
+def get(
+    sink: Sink,
+    name: Name,
+    from_file: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="Your copy of an official file, or a folder that holds them; again for others.",
+            default_factory=list,
+            show_default=False,
+        ),
+    ],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing; so does ARCHINDEX_OFFLINE=1.")
+    ] = False,
+) -> None:
     """Make sure that a data set is on this machine.
+
+    Official files are fetched, checked and converted once. A download that was stopped goes on where it
+    stopped.
 
     \b
     Examples:
-      archindex data get nasbench201
+      archindex data get nasbench101
+      archindex data get nats_tss --from-file NATS-tss-v1_0-3ffb9-simple.tar
     """
+    from archindex.cli.progress import progress
     from archindex.datasets import get as get_dataset
 
-    about = get_dataset(name)
+    with progress(sink) as report:
+        about = get_dataset(name, from_files=from_file, offline=offline, progress=report)
     sink.emit(
         Document(
             kind="data",
