@@ -9,6 +9,7 @@
     │   ├── FilterError            a `where` expression that cannot be used        (also ValueError)
     │   ├── UnknownNameError       no space, data set, column, engine, ... of that name (also LookupError)
     │   ├── TableError             a table to import does not fit                  (also ValueError)
+    │   ├── ModelFileError         a model to import is damaged, hostile or too large  (also ValueError)
     │   └── IndexFolderError       the folder given is not an index that can be opened
     │       ├── IndexMissingError      nothing there, or not an index              (also FileNotFoundError)
     │       ├── IndexExistsError       something is there already                  (also FileExistsError)
@@ -106,6 +107,10 @@ class UnknownNameError(InputError, LookupError):
 
 class TableError(InputError, ValueError):
     """A table to import does not fit: a column is missing, a value is not a number, a row is malformed."""
+
+
+class ModelFileError(InputError, ValueError):
+    """A model to import is damaged, contradicts itself, is too large, or reaches outside its folder."""
 
 
 class IndexFolderError(InputError):

@@ -1,0 +1,198 @@
+"""The normal form of a network, and the builder that both importers share.
+
+The same network gets the same graph, whether it comes from an ONNX file or from a torch module:
+
+- Weights and constants are no nodes; what is computed from them alone is a constant too. An op with a constant
+  operand has one input less: ``x * c`` is a ``mul`` with one input.
+- What passes its input on is contracted: identity, dropout, casts between floats, copies, reshapes, slices and
+  expansions that keep everything. A reshape that only adds or drops axes of length 1 is one of these, and of
+  reshapes in a row the last one stays.
+- A product with the constant 0 is ``none``, and sums lose it.
+- A constant added to the output of one convolution or linear layer, one number a channel, is its bias. A
+  constant scale or shift of the output of one batch norm, as Caffe writes it, belongs to the norm.
+- Batch norms are kept and never folded into convolutions.
+- A sum that feeds only another sum is joined with it.
+- A mean over all positions of an image, a pool over all of them and an adaptive pool to one are
+  ``global_avg_pool``. Gemm, addmm and products with a constant matrix are ``linear``. Views and flattening
+  are ``reshape``. Parts of a split and selected positions are ``slice``, each a node of its own.
+- Operands of sums, products, minima and maxima come into one port, those of every other op into the port of
+  their position. Several inputs and outputs of a network are told apart by ``index``.
+- Ops outside the vocabulary keep their own names.
+
+Attributes stand for what sets two ops of a kind apart; values of constants do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.convert.network import Shape
+from archindex.core.ops import OP_ID
+
+COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
+"""Ops whose operands come into one port."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an op reads: the output of a step, or a constant.
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        None where it is unknown.
+    step : int or None
+        Number of the step that makes it; None for a constant.
+    weights : tuple of str
+        Names of the weight tensors that a constant is made of.
+    data : ndarray or None
+        The numbers of a small constant, where they are known.
+    """
+
+    shape: Shape | None
+    step: int | None = None
+    weights: tuple[str, ...] = ()
+    data: npt.NDArray[np.generic] | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether no input decides it."""
+        return self.step is None
+
+    @property
+    def number(self) -> float | None:
+        """The number, where this is a constant of one known number."""
+        if self.data is None or self.data.size != 1:
+            return None
+        return float(self.data.reshape(-1)[0])
+
+
+@dataclass
+class Step:
+    """One op of the network under construction."""
+
+    op: str
+    name: str
+    shape: Shape | None
+    inputs: list[tuple[int, int]] = field(default_factory=list)
+    attrs: dict[str, float] = field(default_factory=dict)
+    weights: list[str] = field(default_factory=list)
+    flops: int | None = 0
+    # Elements of the constant operand, for what may belong to the layer before.
+    operand: int | None = None
+    bypassed: bool = False
+
+
+class Builder:
+    """Takes the ops of a network in topological order and keeps them in normal form.
+
+    Attributes
+    ----------
+    steps : list of Step
+        The ops so far.
+    weights : dict from str to (int or None)
+        Elements of each weight tensor; None where its shape is unknown.
+    read : set of str
+        Weights that some op reads.
+    varied : set of str
+        Weights that are known not to hold one number over and over.
+    affine : set of str
+        Scales and shifts that were given to the batch norm before.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.weights: dict[str, int | None] = {}
+        self.read: set[str] = set()
+        self.varied: set[str] = set()
+        self.affine: set[str] = set()
+        # The shape in which a reshape saw its input, which may differ by axes of length 1 from that of the step.
+        self._reshaped: dict[int, Shape | None] = {}
+
+    def weight(self, name: str, shape: Shape | None, data: npt.NDArray[np.generic] | None = None) -> Value:
+        """Return a weight tensor as a constant."""
+        self.weights[name] = None if shape is None else math.prod(shape)
+        if data is not None and data.size > 1 and (data != data.reshape(-1)[0]).any():
+            self.varied.add(name)
+        return Value(shape, weights=(name,), data=data)
+
+    def op(
+        self,
+        op: str,
+        name: str,
+        operands: Sequence[Value | None],
+        shape: Shape | None,
+        attrs: Mapping[str, float] | None = None,
+        *,
+        flops: int | None = 0,
+    ) -> Value:
+        """Add an op as it is; operands that are None are left out and keep their ports."""
+        step = Step(op, name, shape, attrs=dict(attrs or {}), flops=flops)
+        for port, value in enumerate(operands):
+            if value is None:
+                continue
+            if value.step is not None:
+                step.inputs.append((value.step, 0 if op in COMMUTATIVE else port))
+            else:
+                step.weights += value.weights
+                self.read.update(value.weights)
+        self.steps.append(step)
+        return Value(shape, len(self.steps) - 1)
+
+    def elementwise(self, op: str, name: str, operands: Sequence[Value], shape: Shape | None) -> Value:
+        """Add a sum, product or other op on operands that are broadcast."""
+        dynamic = [v for v in operands if v.step is not None]
+        constants = [v for v in operands if v.step is None]
+        if op == "mul" and dynamic and any(v.number == 0 for v in constants):
+            return self.op("none", name, dynamic[:1], shape)
+        if op in ("add", "mul") and len(dynamic) == 1 and dynamic[0].shape == shape and shape is not None:
+            neutral = 0 if op == "add" else 1
+            if all(v.number == neutral and not v.weights for v in constants):
+                return dynamic[0]
+        if op == "add" and not constants:
+            live = [v for v in dynamic if not self._is_zero(v)]
+            if len(live) < len(dynamic) and any(v.shape == shape for v in live) and shape is not None:
+                dynamic = live
+            elif not live:
+                dynamic = [max(dynamic, key=lambda v: math.prod(v.shape or ()))]
+            if len(dynamic) == 1 and dynamic[0].shape == shape:
+                return dynamic[0]
+            operands = dynamic
+        value = self.op(op, name, operands, shape)
+        if len(dynamic) == 1 and len(constants) == 1 and constants[0].shape is not None:
+            self.steps[-1].operand = math.prod(constants[0].shape)
+        return value
+
+    def reshape(self, name: str, x: Value, shape: Shape | None) -> Value:
+        """Add a reshape, flattening, squeeze or view."""
+        if x.step is None:
+            return Value(shape, None, x.weights, None if x.data is None else x.data.reshape(-1))
+        source = x
+        if self.steps[x.step].op == "reshape":
+            inner = self.steps[x.step]
+            before = inner.inputs[0][0]
+            source = Value(self._reshaped[x.step], before)
+            inner.bypassed = True
+        if shape is not None and source.shape is not None and _solid(source.shape) == _solid(shape):
+            return Value(shape, source.step)
+        value = self.op("reshape", name, [source], shape)
+        if value.step is not None:
+            self._reshaped[value.step] = source.shape
+        return value
+
+    def _is_zero(self, value: Value) -> bool:
+        return value.step is not None and self.steps[value.step].op == "none"
+
+
+def own_name(name: str, origin: str) -> str:
+    """Return the name of an op outside the vocabulary, kept apart from the ops inside it."""
+    return f"{origin}::{name}" if name in OP_ID or not name else name
+
+
+def _solid(shape: Shape) -> Shape:
+    return tuple(d for d in shape if d != 1)

@@ -1,0 +1,244 @@
+"""Ops of the ONNX standard in normal form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from archindex.convert import layers
+from archindex.convert.builder import Builder, Value
+from archindex.convert.network import Shape
+from archindex.convert.onnx_node import Node
+
+Lower = Callable[[Builder, Node], Value | list[Value]]
+
+NO_WEIGHTS: Final[dict[str, tuple[int, ...]]] = {
+    "BatchNormalization": (3, 4),
+    "Resize": (1, 2, 3),
+    "Upsample": (1,),
+    "Pad": (1, 2),
+    "Clip": (1, 2),
+    "LSTM": (4, 5, 6),
+    "GRU": (4, 5),
+    "RNN": (4, 5),
+    "QuantizeLinear": (1, 2),
+    "DequantizeLinear": (1, 2),
+}
+"""Operands that are no weights even where they are constants."""
+
+UNCOUNTED: Final = frozenset(
+    {"ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "DeformConv", "DFT", "STFT"}
+    | {"LinearAttention", "CausalConvWithState"}
+)
+"""Ops of the standard that multiply tensors in ways that are not counted here."""
+
+
+def _conv(build: Builder, node: Node) -> Value:
+    weight = node.operand(1).shape
+    kernel = list(weight[2:]) if weight is not None else node.ints("kernel_shape")
+    if not kernel:
+        return build.op("conv", node.label, node.operands, node.shape, flops=None)
+    stride, dilation, padding = node.window(kernel)
+    return layers.conv(
+        build, node.label, node.operands, node.shape, stride=stride, dilation=dilation,
+        groups=node.int("group", 1), padding=padding, transposed=node.proto.op_type == "ConvTranspose",
+    )  # fmt: skip
+
+
+def _pool(build: Builder, node: Node) -> Value:
+    kernel = node.ints("kernel_shape") or []
+    stride, _, padding = node.window(kernel)
+    op = "max_pool" if node.proto.op_type == "MaxPool" else "avg_pool"
+    return layers.pool(
+        build, op, node.label, node.operand(0), node.shape, kernel=kernel, stride=stride, padding=padding
+    )
+
+
+def _gemm(build: Builder, node: Node) -> Value:
+    a, b = node.operand(0), node.operand(1)
+    inner = a.shape[0 if node.int("transA", 0) else 1] if a.shape else None
+    if inner is None and b.shape:
+        inner = b.shape[1 if node.int("transB", 0) else 0]
+    if b.constant and not node.int("transA", 0):
+        return layers.linear(build, node.label, a, b, node.operands[2:], node.shape, inner)
+    flops = None if node.shape is None or inner is None else math.prod(node.shape) * inner
+    return build.op("matmul", node.label, node.operands, node.shape, flops=flops)
+
+
+def _matmul(build: Builder, node: Node) -> Value:
+    return layers.matmul(build, node.label, node.operand(0), node.operand(1), node.shape)
+
+
+def _elementwise(op: str) -> Lower:
+    def lower(build: Builder, node: Node) -> Value:
+        return build.elementwise(op, node.label, [v for v in node.operands if v is not None], node.shape)
+
+    return lower
+
+
+def _simple(op: str) -> Lower:
+    def lower(build: Builder, node: Node) -> Value:
+        return build.op(op, node.label, node.operands, node.shape)
+
+    return lower
+
+
+def _along(op: str, default: int) -> Lower:
+    def lower(build: Builder, node: Node) -> Value:
+        return layers.along(build, op, node.label, node.operand(0), node.shape, node.int("axis", default))
+
+    return lower
+
+
+def _identity(build: Builder, node: Node) -> Value | list[Value]:
+    x = node.operand(0)
+    return [x] * len(node.proto.output)
+
+
+def _cast(build: Builder, node: Node) -> Value:
+    if node.from_float and node.to_float:
+        return node.operand(0)
+    return build.op("cast", node.label, [node.operand(0)], node.shape)
+
+
+def _clip(build: Builder, node: Node) -> Value:
+    bounds = [node.numbers(1), node.numbers(2)]
+    if len(node.operands) == 1:
+        bounds = [[node.float("min", -math.inf)], [node.float("max", math.inf)]]
+    return build.op("relu6" if bounds == [[0.0], [6.0]] else "clamp", node.label, node.operands, node.shape)
+
+
+def _reshape(build: Builder, node: Node) -> Value:
+    shape_operand = node.operands[1] if len(node.operands) > 1 else None
+    if shape_operand is not None and not shape_operand.constant and node.shape is None:
+        return build.op("reshape", node.label, node.operands, None)
+    return build.reshape(node.label, node.operand(0), node.shape)
+
+
+def _transpose(build: Builder, node: Node) -> Value:
+    x = node.operand(0)
+    order = node.ints("perm", len(x.shape) if x.shape is not None else None)
+    if order is None and x.shape is not None:
+        order = list(range(len(x.shape)))[::-1]
+    return layers.transpose(build, node.label, x, node.shape, order)
+
+
+def _expand(build: Builder, node: Node) -> Value:
+    return layers.expand(build, node.label, node.operand(0), node.shape)
+
+
+def _concat(build: Builder, node: Node) -> Value:
+    operands = [v for v in node.operands if v is not None]
+    return layers.concat(build, node.label, operands, node.shape, node.int("axis", 1))
+
+
+def _reduction(op: str) -> Lower:
+    def lower(build: Builder, node: Node) -> Value:
+        known = node.numbers(1)
+        axes = node.ints("axes") if len(node.operands) < 2 else None if known is None else [int(a) for a in known]
+        x = node.operand(0)
+        if op == "mean":
+            return layers.mean(build, node.label, x, node.shape, axes)
+        return layers.reduction(build, op, node.label, x, node.shape, axes)
+
+    return lower
+
+
+def _gather(build: Builder, node: Node) -> Value:
+    data, index = node.operand(0), node.operand(1)
+    if data.constant:
+        return layers.embedding(build, node.label, data, index, node.shape)
+    if index.number is not None:
+        return layers.part(build, node.label, data, node.shape, node.int("axis", 0), int(index.number))
+    return build.op("gather", node.label, [data, index], node.shape, {"axis": float(node.int("axis", 0))})
+
+
+def _slice(build: Builder, node: Node) -> Value:
+    x = node.operand(0)
+    starts = node.numbers(1) or node.ints("starts")
+    axes = node.numbers(3) or node.ints("axes") or list(range(len(starts or [])))
+    steps = node.numbers(4) or [1] * len(starts or [])
+    if not starts or not len(starts) == len(axes) == len(steps):
+        return build.op("slice", node.label, node.operands, node.shape)
+    for axis, start, step in zip(axes, starts, steps, strict=True):
+        # Several axes at once are as many parts, the shape between them known from the result.
+        a = int(axis)
+        shape = node.shape
+        if shape is not None and x.shape is not None and len(axes) > 1:
+            a %= max(1, len(shape))
+            shape = (*x.shape[:a], shape[a], *x.shape[a + 1 :])
+        x = layers.part(build, node.label, x, shape, a, int(start), int(step))
+    return x
+
+
+def _split(build: Builder, node: Node) -> list[Value]:
+    x, axis = node.operand(0), node.int("axis", 0)
+    sizes = node.ints("split") or node.numbers(1)
+    outputs = len(node.proto.output)
+    if sizes is None:
+        seen = [None if s is None or axis >= len(s) else s[axis] for s in node.shapes]
+        sizes = [s for s in seen if s is not None]
+    if len(sizes) != outputs:
+        whole = build.op("split", node.label, node.operands, None)
+        return [build.op("item", node.label, [whole], s, {"index": i}) for i, s in enumerate(node.shapes)]
+    starts = [int(sum(sizes[:i])) for i in range(outputs)]
+    return [
+        layers.part(build, node.proto.output[i], x, node.shapes[i], axis, start)
+        for i, start in enumerate(starts)
+    ]
+
+
+def _adaptive(build: Builder, node: Node) -> Value:
+    return build.op("global_avg_pool", node.label, [node.operand(0)], node.shape)
+
+
+def _recurrent(build: Builder, node: Node) -> Value:
+    kernels: list[Shape | None] = [node.operand(i).shape for i in (1, 2)]
+    matrices = None if None in kernels else sum(math.prod(k) for k in kernels if k is not None)
+    return layers.recurrent(build, node.label, node.operand(0), node.operands[1:], node.shape, matrices)
+
+
+def _einsum(build: Builder, node: Node) -> Value:
+    operands = [v for v in node.operands if v is not None]
+    return layers.einsum(build, node.label, node.text("equation", ""), operands, node.shape)
+
+
+def _attention(build: Builder, node: Node) -> Value:
+    heads = node.int("q_num_heads", 0)
+    packed = (heads, node.int("kv_num_heads", heads)) if heads else None
+    return layers.attention(build, node.label, node.operands[:4], node.shape, packed)
+
+
+def _depth_to_space(build: Builder, node: Node) -> Value:
+    return build.op("pixel_shuffle", node.label, node.operands, node.shape)
+
+
+_NAMES: Final = {
+    "Relu": "relu", "LeakyRelu": "leaky_relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "gelu",
+    "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hard_sigmoid", "Elu": "elu", "PRelu": "prelu",
+    "Selu": "selu", "Softplus": "softplus", "Mish": "mish", "Erf": "erf", "Exp": "exp", "Log": "log",
+    "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos", "Reciprocal": "reciprocal",
+    "Not": "logical_not", "And": "logical_and", "Where": "where", "Equal": "eq", "Less": "lt",
+    "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "Pad": "pad", "Resize": "upsample",
+    "Upsample": "upsample", "LRN": "local_response_norm", "GlobalMaxPool": "global_max_pool",
+    "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm", "RMSNormalization": "rms_norm",
+    "GroupNormalization": "group_norm", "InstanceNormalization": "instance_norm", "Tile": "repeat",
+}  # fmt: skip
+
+LOWER: Final[dict[str, Lower]] = {
+    **{onnx: _simple(op) for onnx, op in _NAMES.items()},
+    "Conv": _conv, "ConvTranspose": _conv, "MaxPool": _pool, "AveragePool": _pool,
+    "GlobalAveragePool": _adaptive, "Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum,
+    "Add": _elementwise("add"), "Sum": _elementwise("add"), "Mul": _elementwise("mul"),
+    "Sub": _elementwise("sub"), "Div": _elementwise("div"), "Pow": _elementwise("pow"),
+    "Max": _elementwise("maximum"), "Min": _elementwise("minimum"),
+    "Identity": _identity, "Dropout": _identity, "Cast": _cast, "CastLike": _cast, "Clip": _clip,
+    "Reshape": _reshape, "Flatten": _reshape, "Squeeze": _reshape, "Unsqueeze": _reshape,
+    "Transpose": _transpose, "Expand": _expand, "Concat": _concat, "Gather": _gather, "Slice": _slice,
+    "Split": _split, "Softmax": _along("softmax", -1), "LogSoftmax": _along("log_softmax", -1),
+    "ReduceMean": _reduction("mean"), "ReduceSum": _reduction("sum"), "ReduceMax": _reduction("amax"),
+    "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "Attention": _attention,
+    "DepthToSpace": _depth_to_space,
+}  # fmt: skip
+"""How each op of the standard is put in normal form; others keep their names."""
