@@ -12,8 +12,14 @@ from archindex.spaces.base import Architecture, SearchSpace
 SPACES: Final[dict[str, str]] = {
     "nasbench101": "archindex.spaces.nasbench101:NASBench101",
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
+    "timm": "archindex.convert.zoo:Timm",
+    "torchvision": "archindex.convert.zoo:Torchvision",
+    "pytorchcv": "archindex.convert.zoo:Pytorchcv",
 }
 """Module and class of every registered space."""
+
+NAMED: Final = frozenset({"timm", "torchvision", "pytorchcv"})
+"""Spaces of named models. Any word may be a name, so that a bare string is never taken for one of theirs."""
 
 
 def space(name: str) -> SearchSpace[Any]:

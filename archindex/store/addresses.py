@@ -12,7 +12,7 @@ from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_vectors
 from archindex.core.errors import ArchitectureError, ArgumentError, UnknownNameError
 from archindex.spaces.base import Architecture
-from archindex.spaces.registry import SPACES, parse_address, space
+from archindex.spaces.registry import NAMED, SPACES, parse_address, space
 from archindex.store.rows import RowInfo
 from archindex.store.snapshot import Snapshot
 
@@ -235,7 +235,7 @@ def parse_anywhere(text: str, spaces: Sequence[str] = ()) -> Architecture:
     text : str
         The string.
     spaces : sequence of str
-        Names of search spaces; none: all there are.
+        Names of search spaces; none: all but those of named models, which take any word.
 
     Raises
     ------
@@ -247,11 +247,12 @@ def parse_anywhere(text: str, spaces: Sequence[str] = ()) -> Architecture:
         return parse_address(text)
     if len(spaces) == 1:
         return space(spaces[0]).parse(text)
-    for candidate in spaces or SPACES:
+    candidates = spaces or [name for name in SPACES if name not in NAMED]
+    for candidate in candidates:
         if space(candidate).validate(text):
             return space(candidate).parse(text)
     raise ArchitectureError(
-        f"expected an architecture of {', '.join(spaces or SPACES)}",
+        f"expected an architecture of {', '.join(candidates)}",
         got=text,
         fix="write it as space:native; an arch_id needs an index to look it up in",
     )
