@@ -27,6 +27,8 @@ DATASETS: Final[Mapping[str, str]] = {
     "nasbench201": "archindex.datasets.nasbench201",
     "nb201": "archindex.datasets.nb201",
     "nb101": "archindex.datasets.nb101",
+    "nasbench_graph": "archindex.datasets.nasbench_graph",
+    "nb201_analog": "archindex.datasets.nb201_analog",
     "nb201_help_latency": "archindex.datasets.tables.nb201_help_latency",
     "fbnet5000_help_latency": "archindex.datasets.tables.fbnet5000_help_latency",
     "accel_nasbench_mnasnet": "archindex.datasets.tables.accel_nasbench_mnasnet",

@@ -23,6 +23,7 @@ from archindex.core.metrics import SPLITS, MeasurementSpec, Provenance, metric
 UNITS: Final[dict[str, dict[str, float]]] = {
     "acc": {"percent": 1.0, "fraction": 100.0},
     "top5_acc": {"percent": 1.0, "fraction": 100.0},
+    "auc": {"percent": 1.0, "fraction": 100.0},
     "map": {"percent": 1.0, "fraction": 100.0},
     "miou": {"percent": 1.0, "fraction": 100.0},
     "error": {"percent": 1.0, "fraction": 100.0},

@@ -54,6 +54,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     for m in (
         Metric("acc", "", "maximize", "accuracy, percent", 0, 100),
         Metric("top5_acc", "", "maximize", "top-5 accuracy, percent", 0, 100),
+        Metric("auc", "", "maximize", "area under the ROC curve, percent", 0, 100),
         Metric("map", "", "maximize", "mean average precision, percent", 0, 100),
         Metric("miou", "", "maximize", "mean intersection over union, percent", 0, 100),
         Metric("loss", "", "minimize", "loss"),
