@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archindex.cli import change, data, demo, index, latent, query, search
+from archindex.cli import change, data, demo, index, latent, query, search, space
 from archindex.cli.command import new_app
 from archindex.cli.errors import report
 from archindex.cli.output import Format, Sink
@@ -17,6 +17,7 @@ app = new_app("A search engine for neural architectures.")
 for _family in (index, query, change, latent, search, demo):
     _family.register(app)
 app.add_typer(data.app, name="data")
+app.add_typer(space.app, name="space")
 
 
 def _show_version(asked: bool) -> None:
