@@ -12,6 +12,8 @@ from archindex.spaces.base import Architecture, SearchSpace
 SPACES: Final[dict[str, str]] = {
     "nasbench101": "archindex.spaces.nasbench101:NASBench101",
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
+    "fbnet": "archindex.spaces.fbnet:FBNet",
+    "autoformer": "archindex.spaces.autoformer:AutoFormer",
     "timm": "archindex.convert.zoo:Timm",
     "torchvision": "archindex.convert.zoo:Torchvision",
     "pytorchcv": "archindex.convert.zoo:Pytorchcv",
