@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 import numpy as np
 
@@ -49,8 +51,10 @@ def read_plain_pickle(path: Path) -> Any:
     return _read(path, _PlainUnpickler)
 
 
-def read_array_pickle(path: Path, records: Collection[str] = ()) -> Any:
+def read_array_pickle(path: Path, records: Collection[str] = (), *, stream: BinaryIO | None = None) -> Any:
     """Return the value in a pickle file of built-in values, and NumPy scalars and arrays of numbers or text.
+
+    Ordered dicts are taken too.
 
     Parameters
     ----------
@@ -58,6 +62,9 @@ def read_array_pickle(path: Path, records: Collection[str] = ()) -> Any:
         The file.
     records : collection of str
         Classes (``"module.Class"``) whose instances are taken as a `Record`; the classes are not imported.
+    stream : binary file, optional
+        Where the pickle is read from, if it is only a part of the file: one member of an archive. Its next
+        pickle is read, so that several in a row can be.
 
     Raises
     ------
@@ -76,20 +83,17 @@ def read_array_pickle(path: Path, records: Collection[str] = ()) -> Any:
             known = _KNOWN.get(name.replace("numpy._core.", "numpy.core.", 1))
             return super().find_class(module_name, global_name) if known is None else known
 
-    return _read(path, Reader)
+    return _read(path, Reader, stream)
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         _refuse(f"{module_name}.{global_name}")
 
-    def persistent_load(self, pid: Any, /) -> NoReturn:
-        _refuse("a reference to something outside the file")
 
-
-def _read(path: Path, reader: Callable[..., pickle.Unpickler]) -> Any:
+def _read(path: Path, reader: Callable[..., pickle.Unpickler], stream: BinaryIO | None = None) -> Any:
     try:
-        with path.open("rb") as file:
+        with nullcontext(stream) if stream else path.open("rb") as file:
             return reader(file).load()
     except UnsafeDataError:
         raise
@@ -135,7 +139,8 @@ class _Array(np.ndarray[Any, Any]):
             _refuse("an array whose values are no bytes")
         # NumPy refuses a shape that does not fit the bytes.
         values = np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
-        super().__setstate__((1, values.shape, dtype, np.bool_(fortran), raw))
+        whole: Any = (1, values.shape, dtype, bool(fortran), raw)
+        super().__setstate__(whole)
 
 
 def _dtype(kind: Any) -> np.dtype[Any]:
@@ -168,4 +173,5 @@ _KNOWN: Final[dict[str, Any]] = {
     "numpy.dtype": _Type,
     "numpy.ndarray": _ARRAY,
     "_codecs.encode": _encode,
+    "collections.OrderedDict": OrderedDict,
 }

@@ -5,9 +5,9 @@ afzalxo/Accel-NASBench: README.md (one ``result_x.json`` an architecture, a sing
 and utils.py, class ConfigLoader: ``architecture`` is a dict of ``block{i}_{e,k,l,se}`` (booleans may be
 text), ``metrics`` holds ``val_top1``, ``val_top5`` and ``train_time``, ``platform_perf`` holds
 ``{metric}_{device}: {"{metric}_mean": ..., "{metric}_std": ...}``. The devices and their metrics are listed
-in README.md. Of architectures that occur twice the first counts, as in class ResultLoader there. Params and
-multiply-adds of the files are not read: where they stand is not documented, and the search space computes
-them.
+in README.md. Architectures that occur twice were trained and timed twice: their results are seeds 0 and 1.
+Params and multiply-adds of the files are not read: where they stand is not documented, and the search space
+computes them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 
 from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec, OfficialFile
-from archindex.datasets.official.reading import checked, damaged, members, number, read_json, reading
+from archindex.datasets.official.reading import by_seed, damaged, members, number, read_json, reading
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import canonical
+from archindex.datasets.tables.reader import canonical, grouped
 
 FILE: Final = "anb_dataset_jsons.tar.gz"
 SPACE: Final = "mnasnet"
@@ -46,7 +46,7 @@ TIMED: Final = ("zcu102", "vck190")
 SPEC: Final = DatasetSpec(
     name="accel_nasbench",
     space=SPACE,
-    rows=5_138,
+    rows=5_125,
     measures="ImageNet accuracy (reduced-cost training), throughput on 6 accelerators, latency on 2 FPGAs",
     description=(
         "top-1 and top-5 validation accuracy on ImageNet after training at reduced cost, training time, "
@@ -81,16 +81,19 @@ def convert(paths: Mapping[str, Path]) -> Table:
         with reading(path, f"an Accel-NASBench result {name}"):
             result: dict[str, Any] = read_json(data)
             [native] = canonical(SPACE, [_native(result["architecture"])])
-            found.append((int(numbered[1]), native, [_value(result, spec_key) for spec_key in specs]))
+            found.append((int(numbered[1]), native, [_value(result, key) for key in specs]))
     if not found:
         raise damaged(path, "files result_0.json, result_1.json, ...", "none")
-    first: dict[str, list[float]] = {}
-    for _, native, values in sorted(found, key=lambda one: one[0]):
-        first.setdefault(native, values)
-    columns = np.array(list(first.values())).T
+    found.sort(key=lambda one: one[0])
+    natives, row = grouped([native for _, native, _ in found])
+    columns = np.array([values for _, _, values in found]).T
     return SPEC.table(
-        first,
-        [checked(path, spec, values) for spec, values in zip(specs.values(), columns, strict=True)],
+        natives,
+        [
+            one
+            for spec, values in zip(specs.values(), columns, strict=True)
+            for one in by_seed(path, spec, row, len(natives), values)
+        ],
     )
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.known import DatasetSpec, OfficialFile
 from archindex.datasets.official.nasbench101_records import STAGES, Records, read_records
-from archindex.datasets.official.reading import checked, damaged, reading
+from archindex.datasets.official.reading import by_seed, checked, damaged, reading
 from archindex.datasets.table import Table
 from archindex.spaces.nasbench101_cells import PackedCells
 
@@ -26,6 +26,9 @@ FULL_EPOCHS: Final = 108
 """Epochs of the runs that count; the others have columns of their own."""
 
 REPEATS: Final = 3
+METRICS: Final = (("train_time", ""), ("acc", "train"), ("acc", "valid"), ("acc", "test"))
+"""Metric and split of each of `archindex.datasets.official.nasbench101_records.VALUES`."""
+
 SOURCE: Final = "NAS-Bench-101 (Ying et al., ICML 2019), official tfrecord"
 COST_SOURCE: Final = "archindex nasbench101 space"
 
@@ -93,33 +96,13 @@ def _series(path: Path, runs: Records, row: npt.NDArray[np.int64], n: int) -> It
     """Yield the measurements: for each number of epochs and stage, the runs as seeds 0 to 2."""
     for epochs in sorted(set(runs.epochs.tolist()), reverse=True):
         at = np.flatnonzero(runs.epochs == epochs)
-        repeat = _repeats(row[at])
-        if repeat.max() >= REPEATS:
-            raise damaged(path, f"{REPEATS} runs of each cell at {epochs} epochs", int(repeat.max()) + 1)
+        most = int(np.bincount(row[at]).max())
+        if most > REPEATS:
+            raise damaged(path, f"{REPEATS} runs of each cell at {epochs} epochs", most)
         for stage, name in reversed(list(enumerate(STAGES))):
             context = "cifar10" if epochs == FULL_EPOCHS else f"cifar10_{epochs}ep"
-            trained = epochs if name == "final" else epochs // 2
-            suffix = "" if name == "final" else f"_{name}"
-            for value, (metric, split) in enumerate(
-                (("train_time", ""), ("acc", "train"), ("acc", "valid"), ("acc", "test"))
-            ):
-                scale = 1.0 if metric == "train_time" else 100.0
-                for seed in range(REPEATS):
-                    spec = MeasurementSpec(
-                        metric, context + suffix, split, epochs=trained, seed=seed, source=SOURCE
-                    )
-                    mine = at[repeat == seed]
-                    values = np.full(n, np.nan)
-                    values[row[mine]] = runs.values[mine, stage, value] * scale
-                    yield checked(path, spec, values)
-
-
-def _repeats(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return, for each run, how many of the same row came before it."""
-    order = np.argsort(row, kind="stable")
-    ordered = row[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    within = np.arange(len(row)) - np.repeat(starts, np.diff(np.r_[starts, len(row)]))
-    repeats = np.empty(len(row), dtype=np.int64)
-    repeats[order] = within
-    return repeats
+            context, trained = (context, epochs) if name == "final" else (f"{context}_half", epochs // 2)
+            for value, (metric, split) in enumerate(METRICS):
+                spec = MeasurementSpec(metric, context, split, epochs=trained, source=SOURCE)
+                scale = 100.0 if metric == "acc" else 1.0
+                yield from by_seed(path, spec, row[at], n, runs.values[at, stage, value] * scale)

@@ -11,17 +11,16 @@ epoch of the lowest validation loss. Losses are mean negative log-likelihoods of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from archindex.core.metrics import MeasurementSpec
+from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.known import DatasetSpec, OfficialFile
-from archindex.datasets.official.reading import checked, damaged, members, number, read_json, reading
+from archindex.datasets.official.reading import by_seed, checked, damaged, members, number, read_json, reading
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import canonical
+from archindex.datasets.tables.reader import canonical, grouped
 
 SPACE: Final = "nasbench_nlp"
 EPOCHS: Final = 50
@@ -42,7 +41,7 @@ SPEC: Final = DatasetSpec(
     measures="losses on Penn Treebank and WikiText-2 of each run, training time, params",
     description=(
         "training, validation and test loss (nats a word) of recurrent cells at the epoch of the lowest "
-        "validation loss, each run; Penn Treebank, and WikiText-2 for some; runs that diverged have no loss"
+        "validation loss, each run; Penn Treebank, and WikiText-2 for some; runs that broke off have none"
     ),
     licence="Apache-2.0",
     citation='Klyuchnikov et al., "NAS-Bench-NLP", IEEE Access 10, 2022',
@@ -55,57 +54,50 @@ SPEC: Final = DatasetSpec(
     ),
 )
 
-_COLUMNS: Final = (("loss", "train"), ("loss", "valid"), ("loss", "test"), ("train_time", ""))
+SPLITS: Final = ("train", "valid", "test")
+FINISHED: Final = "OK"
+"""``status`` of a run that came to its end."""
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     native: str
     params: float
-    # In the order of _COLUMNS.
-    values: tuple[float, ...]
+    seconds: float
+    losses: tuple[float, ...]
 
 
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official logs; rows in the order in which cells first appear.
 
-    Runs of one cell are its seeds, in the order of the archives and of the names of the logs.
+    Runs of one cell are its seeds, in the order of the archives and of the names of the logs. A run that broke
+    off has neither losses nor a time.
 
     Raises
     ------
     DataUnavailableError
         If an archive or a log is damaged or of another format.
     """
-    row: dict[str, int] = {}
-    params: list[float] = []
-    runs: dict[str, list[list[tuple[float, ...]]]] = {"ptb": [], "wikitext2": []}
-    seen: set[tuple[str, str]] = set()
+    runs: dict[str, dict[str, _Run]] = {context: {} for _, context in ARCHIVES.values()}
     for name, (_, context) in ARCHIVES.items():
-        path = paths[name]
-        for log, run in _runs(path):
+        for log, run in _runs(paths[name]):
             # The same log may lie in two archives.
-            if (context, log) in seen:
-                continue
-            seen.add((context, log))
-            at = row.setdefault(run.native, len(row))
-            if at == len(params):
-                params.append(run.params)
-                for lists in runs.values():
-                    lists.append([])
-            runs[context][at].append(run.values)
-    if not row:
-        raise damaged(next(iter(paths.values())), f"logs {LOGS}", "none")
-    series = []
-    for context, lists in runs.items():
-        for seed in range(max(map(len, lists))):
-            missing = (np.nan,) * len(_COLUMNS)
-            table = np.array([one[seed] if seed < len(one) else missing for one in lists])
-            for (metric, split), values in zip(_COLUMNS, table.T, strict=True):
-                spec = MeasurementSpec(metric, context, split, epochs=EPOCHS, seed=seed, source=SOURCE)
-                series.append(checked(next(iter(paths.values())), spec, values))
-    counted = MeasurementSpec("params", "ptb", provenance="computed", source=SOURCE)
-    series.append(checked(next(iter(paths.values())), counted, np.array(params) / 1e6))
-    return SPEC.table(row, series)
+            runs[context].setdefault(log, run)
+    natives, row_of = grouped([run.native for of in runs.values() for run in of.values()])
+    if not natives:
+        raise damaged(paths[next(iter(ARCHIVES))], f"logs {LOGS}", "none")
+    series: list[Series] = []
+    for context, of in runs.items():
+        row, row_of = np.split(row_of, [len(of)])
+        path = paths[next(name for name, (_, at) in ARCHIVES.items() if at == context)]
+        values = np.array([(*run.losses, run.seconds) for run in of.values()]).reshape(len(of), -1)
+        for column, (metric, split) in enumerate([*(("loss", s) for s in SPLITS), ("train_time", "")]):
+            spec = MeasurementSpec(metric, context, split, epochs=EPOCHS, source=SOURCE)
+            series += by_seed(path, spec, row, len(natives), values[:, column])
+        params = np.full(len(natives), np.nan)
+        params[row] = np.array([run.params for run in of.values()]) / 1e6
+        counted = MeasurementSpec("params", context, provenance="computed", source=SOURCE)
+        series.append(checked(path, counted, params))
+    return SPEC.table(natives, series)
 
 
 def _runs(path: Path) -> Iterator[tuple[str, _Run]]:
@@ -117,11 +109,9 @@ def _runs(path: Path) -> Iterator[tuple[str, _Run]]:
             recipe = content["recepie"]
             if recipe not in known:
                 [known[recipe]] = canonical(SPACE, [recipe])
-            losses = np.array(
-                [[number(value) for value in content[f"{part}_losses"]] for part in ("train", "val", "test")]
-            )
-            times = [number(value) for value in content["wall_times"]]
-            valid = losses[1]
-            best = losses[:, np.nanargmin(valid)] if (~np.isnan(valid)).any() else np.full(3, np.nan)
-            values = (*best.tolist(), sum(times) if times else np.nan)
-            yield log, _Run(known[recipe], number(content["num_params"]), values)
+            by_epoch = [[number(v) for v in content[f"{part}_losses"]] for part in ("train", "val", "test")]
+            losses, times = np.array(by_epoch), [number(v) for v in content["wall_times"]]
+            best, seconds = np.full(len(SPLITS), np.nan), np.nan
+            if content["status"] == FINISHED:
+                best, seconds = losses[:, np.nanargmin(losses[1])], sum(times)
+            yield log, _Run(known[recipe], number(content["num_params"]), seconds, tuple(best.tolist()))

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -144,3 +145,39 @@ def checked(path: Path, spec: MeasurementSpec, values: npt.NDArray[np.float64]) 
     except ArgumentError as error:
         raise damaged(path, error.expected.removeprefix("expected "), error.got) from error
     return series
+
+
+def repeats(row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return, for each run, how many of the same row came before it; int64, shape of `row`."""
+    order = np.argsort(row, kind="stable")
+    ordered = row[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    within = np.arange(len(row)) - np.repeat(starts, np.diff(np.r_[starts, len(row)]))
+    before = np.empty(len(row), dtype=np.int64)
+    before[order] = within
+    return before
+
+
+def by_seed(
+    path: Path, spec: MeasurementSpec, row: npt.NDArray[np.int64], n: int, values: npt.NDArray[np.float64]
+) -> Iterator[Series]:
+    """Yield the runs of each row as series of `n` values: the first run of every row is seed 0, and so on.
+
+    Parameters
+    ----------
+    path : Path
+        Where the values come from, for messages.
+    spec : MeasurementSpec
+        What they are, without a seed.
+    row : ndarray of int64, shape (runs,)
+        Row of each run.
+    n : int
+        Number of rows.
+    values : ndarray of float64, shape (runs,)
+        Values of the runs.
+    """
+    turn = repeats(row)
+    for seed in range(int(turn.max(initial=0)) + 1):
+        of_seed = np.full(n, np.nan)
+        of_seed[row[turn == seed]] = values[turn == seed]
+        yield checked(path, replace(spec, seed=seed), of_seed)
