@@ -2,11 +2,11 @@
 
 The same network gets the same graph, whether it comes from an ONNX file or from a torch module:
 
-- Weights and constants are no nodes; what is computed from them alone is a constant too. An op with a constant
-  operand has one input less: ``x * c`` is a ``mul`` with one input.
-- What passes its input on is contracted: identity, dropout, casts between floats, copies, reshapes, slices and
-  expansions that keep everything. A reshape that only adds or drops axes of length 1 is one of these, and of
-  reshapes in a row the last one stays.
+- Weights and constants are no nodes; what is computed from them alone is a constant too. An op with a
+  constant operand has one input less: ``x * c`` is a ``mul`` with one input.
+- What passes its input on is contracted: identity, dropout, casts between floats, copies, reshapes, slices
+  and expansions that keep everything. A reshape that only adds or drops axes of length 1 is one of these,
+  and of reshapes in a row the last one stays.
 - A product with the constant 0 is ``none``, and sums lose it.
 - A constant added to the output of one convolution or linear layer, one number a channel, is its bias. A
   constant scale or shift of the output of one batch norm, as Caffe writes it, belongs to the norm.
@@ -25,7 +25,7 @@ Attributes stand for what sets two ops of a kind apart; values of constants do n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,7 +111,7 @@ class Builder:
         self.read: set[str] = set()
         self.varied: set[str] = set()
         self.affine: set[str] = set()
-        # The shape in which a reshape saw its input, which may differ by axes of length 1 from that of the step.
+        # The shape in which a reshape saw its input; it may differ by axes of length 1 from that of the step.
         self._reshaped: dict[int, Shape | None] = {}
 
     def weight(self, name: str, shape: Shape | None, data: npt.NDArray[np.generic] | None = None) -> Value:

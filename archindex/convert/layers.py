@@ -118,13 +118,18 @@ def attention(
 ) -> Value:
     """Add scaled dot-product attention of queries, keys, values and an optional mask.
 
-    Shapes are (batch, heads, length, width). Where they are (batch, length, heads * width), `packed` gives the
-    heads of the queries and those of keys and values.
+    Shapes are (batch, heads, length, width). Where they are (batch, length, heads * width), `packed` gives
+    the heads of the queries and those of keys and values.
     """
     q, k, v = (None if x is None else x.shape for x in operands[:3])
     flops = None
     heads = packed[0] if packed else None
-    if q is not None and k is not None and v is not None and len(q) == len(k) == len(v) == (3 if packed else 4):
+    if (
+        q is not None
+        and k is not None
+        and v is not None
+        and len(q) == len(k) == len(v) == (3 if packed else 4)
+    ):
         heads = packed[0] if packed else q[1]
         # Queries times keys times width for the scores, and the same with the width of the values.
         width = q[-1] + (packed[0] * v[-1] // packed[1] if packed else v[-1])
@@ -205,13 +210,22 @@ def reduction(
 
 
 def recurrent(
-    build: Builder, name: str, x: Value, more: Sequence[Value | None], shape: Shape | None, matrices: int | None
+    build: Builder,
+    name: str,
+    x: Value,
+    more: Sequence[Value | None],
+    shape: Shape | None,
+    matrices: int | None,
 ) -> Value:
     """Add a recurrent layer over (length, batch, features); `matrices` counts the elements of its matrices.
 
     Each of them is multiplied once for every position and batch entry.
     """
-    flops = None if x.shape is None or matrices is None or len(x.shape) < 3 else x.shape[0] * x.shape[1] * matrices
+    flops = (
+        None
+        if x.shape is None or matrices is None or len(x.shape) < 3
+        else x.shape[0] * x.shape[1] * matrices
+    )
     attrs = {} if shape is None or not shape else {"channels": float(shape[-1])}
     return build.op("recurrent", name, [x, *more], shape, attrs, flops=flops)
 

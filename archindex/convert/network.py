@@ -18,8 +18,8 @@ Shape = tuple[int, ...]
 class Network:
     """A network read from a model file or a module, in the normal form of `archindex.convert.builder`.
 
-    **Params** are the elements of weight tensors. A tensor that several ops share counts once, at the first op
-    that reads it. Running statistics and other buffers are no params.
+    **Params** are the elements of weight tensors. A tensor that several ops share counts once, at the first
+    op that reads it. Running statistics and other buffers are no params.
 
     **FLOPs** are multiply-adds of one pass over inputs of the given shapes, batch included: those of
     convolutions, linear layers, products of two tensors (matmul, einsum, both products of attention) and

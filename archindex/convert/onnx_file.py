@@ -77,7 +77,9 @@ def infer_shapes(model: ModelProto, input_shapes: Mapping[str, Sequence[int]]) -
     inputs = {value.name: value for value in model.graph.input}
     for name, shape in input_shapes.items():
         if name not in inputs:
-            raise ModelFileError("expected the name of an input", got=name, fix=f"inputs: {', '.join(inputs)}")
+            raise ModelFileError(
+                "expected the name of an input", got=name, fix=f"inputs: {', '.join(inputs)}"
+            )
         dims = inputs[name].type.tensor_type.shape
         del dims.dim[:]
         for size in shape:
@@ -131,7 +133,9 @@ def _bytes_of(path: Path, max_bytes: int) -> bytes:
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise ModelFileError(f"expected a file of at most {max_bytes} bytes", got=size, fix="raise max_bytes")
+            raise ModelFileError(
+                f"expected a file of at most {max_bytes} bytes", got=size, fix="raise max_bytes"
+            )
         with path.open("rb") as stream:
             return stream.read(max_bytes + 1)
     except OSError as error:
@@ -145,7 +149,9 @@ def _check_sizes(model: ModelProto) -> None:
         graph = waiting.pop()
         nodes += len(graph.node)
         if nodes > MAX_NODES:
-            raise ModelFileError(f"expected at most {MAX_NODES} nodes, those of subgraphs included", got=nodes)
+            raise ModelFileError(
+                f"expected at most {MAX_NODES} nodes, those of subgraphs included", got=nodes
+            )
         waiting += [inner for node in graph.node for inner in graphs_of(node)]
     elements = 0
     for graph in (model.graph, *model.functions):

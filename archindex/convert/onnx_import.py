@@ -11,7 +11,7 @@ import numpy as np
 
 from archindex.convert.builder import Builder, Value, own_name
 from archindex.convert.finish import finish
-from archindex.convert.network import Network, Shape
+from archindex.convert.network import Network
 from archindex.convert.onnx_file import MAX_BYTES, graphs_of, infer_shapes, numbers, read_model, shape_of
 from archindex.convert.onnx_node import Node
 from archindex.convert.onnx_ops import LOWER, NO_WEIGHTS, UNCOUNTED
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 _MANY: Final = 256
-"""Weights from which a computation on weights alone is kept as an op, instead of as a constant made of them."""
+"""Most weights that a constant is made of; a computation on more of them is kept as an op."""
 
 _PASSES_ON: Final = frozenset({"Identity", "Cast", "CastLike", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 """Ops that leave the numbers of a constant as they are."""
@@ -55,8 +55,8 @@ def from_onnx(
     Raises
     ------
     ModelFileError
-        If the file is no ONNX model, is damaged, contradicts itself (cycles, undefined or doubly defined values,
-        shapes that do not fit), is too large, or refers to data outside its folder.
+        If the file is no ONNX model, is damaged, contradicts itself (cycles, undefined or doubly defined
+        values, shapes that do not fit), is too large, or refers to data outside its folder.
     """
     model = read_model(file, max_bytes)
     infer_shapes(model, input_shapes)
@@ -65,7 +65,7 @@ def from_onnx(
     except ModelFileError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Ops with operands that their definition does not allow end here; nothing else is worth a message each.
+        # Ops with operands that their definition does not allow end here.
         raise ModelFileError(
             "expected ops as the ONNX standard defines them",
             got=f"{type(error).__name__}: {error}",
@@ -101,9 +101,7 @@ class _Importer:
                 raise ModelFileError("expected every value to be defined once", got=tensor.name)
             self.values[tensor.name] = self._tensor(tensor.name, tensor)
         for sparse in self.graph.sparse_initializer:
-            self.values[sparse.values.name] = self.build.weight(
-                sparse.values.name, tuple(sparse.values.dims)
-            )
+            self.values[sparse.values.name] = self.build.weight(sparse.values.name, tuple(sparse.values.dims))
 
     def _tensor(self, name: str, tensor: TensorProto) -> Value:
         shape, data = tuple(tensor.dims), numbers(tensor)
@@ -162,14 +160,16 @@ class _Importer:
                 return [value] * len(node.proto.output) if op == "Split" else value
         # What is no weight of an op must not be counted there, but it is read.
         for slot in NO_WEIGHTS.get(op, ()):
-            value = node.operands[slot] if slot < len(node.operands) else None
-            if value is not None and value.constant:
-                self.build.read.update(value.weights)
-                node.operands[slot] = Value(value.shape, None, (), value.data)
+            if node.constant(slot):
+                constant = node.operand(slot)
+                self.build.read.update(constant.weights)
+                node.operands[slot] = Value(constant.shape, None, (), constant.data)
         if op in LOWER:
             return LOWER[op](self.build, node)
         name = own_name(op, "onnx")
-        return self.build.op(name, node.label, node.operands, node.shape, flops=None if op in UNCOUNTED else 0)
+        return self.build.op(
+            name, node.label, node.operands, node.shape, flops=None if op in UNCOUNTED else 0
+        )
 
     def _constant_node(self, node: Node) -> Value:
         for attribute in node.proto.attribute:
@@ -195,7 +195,7 @@ class _Importer:
         x = node.operand(0)
         if x.shape is None:
             return self.build.op("shape", node.label, [x], node.shape)
-        part = x.shape[slice(node.int("start", 0), node.int("end", len(x.shape)))]
+        part = x.shape[slice(node.whole("start", 0), node.whole("end", len(x.shape)))]
         return Value((len(part),), data=np.array(part, dtype=np.int64))
 
     def _opaque(self, node: Node, inner: list[GraphProto]) -> Value:

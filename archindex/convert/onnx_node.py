@@ -55,7 +55,7 @@ class Node:
         value = self.operands[i] if i < len(self.operands) else None
         return None if value is None or value.data is None else [float(v) for v in value.data.reshape(-1)]
 
-    def int(self, name: str, default: int) -> int:
+    def whole(self, name: str, default: int) -> int:
         """Return a whole-number attribute."""
         from onnx import AttributeProto
 
@@ -80,7 +80,7 @@ class Node:
         found = self._attribute(name, AttributeProto.STRING)
         return default if found is None else found.s.decode("utf-8", "replace")
 
-    def float(self, name: str, default: float) -> float:
+    def real(self, name: str, default: float) -> float:
         """Return a number attribute."""
         from onnx import AttributeProto
 
@@ -111,7 +111,8 @@ class Node:
             if attribute.name == name:
                 if attribute.type != kind:
                     raise self._fault(f"an attribute {name!r} of type {kind}", attribute.type)
-                return attribute
+                found: AttributeProto = attribute
+                return found
         return None
 
     def _fault(self, expected: str, got: object) -> ModelFileError:

@@ -42,7 +42,7 @@ def _conv(build: Builder, node: Node) -> Value:
     stride, dilation, padding = node.window(kernel)
     return layers.conv(
         build, node.label, node.operands, node.shape, stride=stride, dilation=dilation,
-        groups=node.int("group", 1), padding=padding, transposed=node.proto.op_type == "ConvTranspose",
+        groups=node.whole("group", 1), padding=padding, transposed=node.proto.op_type == "ConvTranspose",
     )  # fmt: skip
 
 
@@ -57,10 +57,10 @@ def _pool(build: Builder, node: Node) -> Value:
 
 def _gemm(build: Builder, node: Node) -> Value:
     a, b = node.operand(0), node.operand(1)
-    inner = a.shape[0 if node.int("transA", 0) else 1] if a.shape else None
+    inner = a.shape[0 if node.whole("transA", 0) else 1] if a.shape else None
     if inner is None and b.shape:
-        inner = b.shape[1 if node.int("transB", 0) else 0]
-    if b.constant and not node.int("transA", 0):
+        inner = b.shape[1 if node.whole("transB", 0) else 0]
+    if b.constant and not node.whole("transA", 0):
         return layers.linear(build, node.label, a, b, node.operands[2:], node.shape, inner)
     flops = None if node.shape is None or inner is None else math.prod(node.shape) * inner
     return build.op("matmul", node.label, node.operands, node.shape, flops=flops)
@@ -86,7 +86,7 @@ def _simple(op: str) -> Lower:
 
 def _along(op: str, default: int) -> Lower:
     def lower(build: Builder, node: Node) -> Value:
-        return layers.along(build, op, node.label, node.operand(0), node.shape, node.int("axis", default))
+        return layers.along(build, op, node.label, node.operand(0), node.shape, node.whole("axis", default))
 
     return lower
 
@@ -105,7 +105,7 @@ def _cast(build: Builder, node: Node) -> Value:
 def _clip(build: Builder, node: Node) -> Value:
     bounds = [node.numbers(1), node.numbers(2)]
     if len(node.operands) == 1:
-        bounds = [[node.float("min", -math.inf)], [node.float("max", math.inf)]]
+        bounds = [[node.real("min", -math.inf)], [node.real("max", math.inf)]]
     return build.op("relu6" if bounds == [[0.0], [6.0]] else "clamp", node.label, node.operands, node.shape)
 
 
@@ -130,13 +130,19 @@ def _expand(build: Builder, node: Node) -> Value:
 
 def _concat(build: Builder, node: Node) -> Value:
     operands = [v for v in node.operands if v is not None]
-    return layers.concat(build, node.label, operands, node.shape, node.int("axis", 1))
+    return layers.concat(build, node.label, operands, node.shape, node.whole("axis", 1))
 
 
 def _reduction(op: str) -> Lower:
     def lower(build: Builder, node: Node) -> Value:
         known = node.numbers(1)
-        axes = node.ints("axes") if len(node.operands) < 2 else None if known is None else [int(a) for a in known]
+        axes = (
+            node.ints("axes")
+            if len(node.operands) < 2
+            else None
+            if known is None
+            else [int(a) for a in known]
+        )
         x = node.operand(0)
         if op == "mean":
             return layers.mean(build, node.label, x, node.shape, axes)
@@ -150,8 +156,8 @@ def _gather(build: Builder, node: Node) -> Value:
     if data.constant:
         return layers.embedding(build, node.label, data, index, node.shape)
     if index.number is not None:
-        return layers.part(build, node.label, data, node.shape, node.int("axis", 0), int(index.number))
-    return build.op("gather", node.label, [data, index], node.shape, {"axis": float(node.int("axis", 0))})
+        return layers.part(build, node.label, data, node.shape, node.whole("axis", 0), int(index.number))
+    return build.op("gather", node.label, [data, index], node.shape, {"axis": float(node.whole("axis", 0))})
 
 
 def _slice(build: Builder, node: Node) -> Value:
@@ -173,7 +179,7 @@ def _slice(build: Builder, node: Node) -> Value:
 
 
 def _split(build: Builder, node: Node) -> list[Value]:
-    x, axis = node.operand(0), node.int("axis", 0)
+    x, axis = node.operand(0), node.whole("axis", 0)
     sizes = node.ints("split") or node.numbers(1)
     outputs = len(node.proto.output)
     if sizes is None:
@@ -205,8 +211,8 @@ def _einsum(build: Builder, node: Node) -> Value:
 
 
 def _attention(build: Builder, node: Node) -> Value:
-    heads = node.int("q_num_heads", 0)
-    packed = (heads, node.int("kv_num_heads", heads)) if heads else None
+    heads = node.whole("q_num_heads", 0)
+    packed = (heads, node.whole("kv_num_heads", heads)) if heads else None
     return layers.attention(build, node.label, node.operands[:4], node.shape, packed)
 
 
