@@ -14,6 +14,7 @@ SPACES: Final[dict[str, str]] = {
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
     "fbnet": "archindex.spaces.fbnet:FBNet",
     "autoformer": "archindex.spaces.autoformer:AutoFormer",
+    "pit": "archindex.spaces.pit:PiT",
     "timm": "archindex.convert.zoo:Timm",
     "torchvision": "archindex.convert.zoo:Torchvision",
     "pytorchcv": "archindex.convert.zoo:Pytorchcv",
