@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from archindex.core.errors import ArchitectureError
+from archindex.core.graph import ArchGraph
+from archindex.spaces.base import SearchSpace
+from archindex.spaces.registry import SPACES
 
 ROOT = Path(__file__).resolve().parent.parent
 needs_tables = pytest.mark.skipif(
@@ -51,3 +58,64 @@ def test_locality(tmp_path: Path) -> None:
     report = run("locality", tmp_path / "out.json", "--most", "1500", "--gin-seeds", "0")
     tau = {(r["data"], r["accuracy"], r["encoding"]): r["tau"] for r in report["results"]}
     assert tau["nb201", "cifar10", "structural"] > tau["nb201", "cifar10", "one-hot"]
+
+
+@pytest.mark.slow
+def test_fuzz(tmp_path: Path) -> None:
+    report = run("fuzz", tmp_path / "out.json", "--strings", "600")
+    assert set(report["spaces"]) == set(SPACES)
+    for name, outcome in report["spaces"].items():
+        assert (outcome["strings"], outcome["failures"]) == (600, 0), outcome["examples"]
+        assert outcome["valid"] + outcome["refused"] == 600
+        assert outcome["valid"] >= 10, name
+        assert outcome["refused"] >= 100, name
+
+
+class Careless(SearchSpace[str]):
+    """A space whose parser does everything that it must not do."""
+
+    name = "careless"
+    size = 3
+
+    def _parse(self, text: str) -> str:
+        if text.startswith("a1"):
+            return {"a1": "a1"}[text]
+        if "(" in text:
+            return self._parse(text.replace("(", "((", 1))
+        if not text.isascii():
+            return text[:-1] + "?"
+        if text.isdigit():
+            raise ArchitectureError("no")
+        raise ArchitectureError("expected a1", got=text)
+
+    def _format(self, genotype: str) -> str:
+        return genotype
+
+    def _graph(self, genotype: str) -> ArchGraph:
+        raise MemoryError
+
+    def _genotype(self, graph: ArchGraph) -> str:
+        raise NotImplementedError
+
+    def _draw(self, rng: Any) -> str:
+        return "a1"
+
+    def _neighbors(self, genotype: str) -> Iterator[str]:
+        return iter(())
+
+
+def test_fuzz_notices_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    fuzz = importlib.import_module("benchmarks.fuzz")
+    monkeypatch.setattr(fuzz, "space", lambda _: Careless())
+    outcome = fuzz.Outcome()
+    fuzz.fuzz("careless", 3000, 0, outcome)
+    assert outcome.strings == 3000
+    assert {
+        "KeyError",
+        "RecursionError",
+        "MemoryError",
+        "does not parse back to itself",
+        "a message that does not say what was expected",
+    } <= set(outcome.kinds)
+    assert outcome.failures == sum(outcome.kinds.values())
