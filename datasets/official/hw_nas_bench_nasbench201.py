@@ -42,8 +42,8 @@ SPEC: Final = DatasetSpec(
     measures="latency on 6 devices and energy on 3, each with 3 input sizes",
     description=(
         "latency of all NAS-Bench-201 networks on an edge GPU, Raspberry Pi 4, Edge TPU, Pixel 3, Eyeriss "
-        "and an FPGA, and energy on three of them; for the networks of CIFAR-10 (columns without a data set), "
-        "CIFAR-100 and ImageNet16-120"
+        "and an FPGA, and energy on three of them; for the networks of CIFAR-10 (columns without a data "
+        "set), CIFAR-100 and ImageNet16-120"
     ),
     licence=LICENCE,
     citation=CITATION,

@@ -69,8 +69,8 @@ class _Run(NamedTuple):
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official logs; rows in the order in which cells first appear.
 
-    Runs of one cell are its seeds, in the order of the archives and of the names of the logs. A run that broke
-    off has neither losses nor a time.
+    Runs of one cell are its seeds, in the order of the archives and of the names of the logs. A run that
+    broke off has neither losses nor a time.
 
     Raises
     ------

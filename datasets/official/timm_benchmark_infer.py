@@ -61,7 +61,7 @@ SPEC: Final = DatasetSpec(
     description=(
         "inference of timm's models at the largest input size that is listed for the model: throughput on "
         "GPUs with the largest batch that fits, up to a limit (bmax), latency on CPUs with batch 1; one "
-        "column for each hardware, precision, memory layout, PyTorch version, and with torch.compile or without"
+        "column for each hardware, precision, memory layout, PyTorch version, and with torch.compile or not"
     ),
     licence="Apache-2.0",
     citation='Wightman, "PyTorch Image Models", 2019',
