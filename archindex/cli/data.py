@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from archindex.cli.command import command, new_app
 from archindex.cli.output import Document, Grid, Sink
+from archindex.cli.progress import progress
 from archindex.core.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from archindex.core.metrics import Series
     from archindex.datasets import DatasetInfo
 
 app = new_app("List, show, fetch and import tables of measurements.")
@@ -26,28 +28,58 @@ def _start() -> None:
 
 
 def ls(sink: Sink) -> None:
-    """List the data sets, those that you imported too.
+    """List all data sets, yours too, and the search spaces.
 
     \b
     Examples:
       archindex data ls
     """
     from archindex.datasets import dataset_names, info
+    from archindex.spaces.registry import SPACES, space
 
     known = [info(name) for name in dataset_names()]
+    spaces = [(name, space(name).size) for name in SPACES]
     sink.emit(
         Document(
             kind="data-list",
-            fields={"datasets": [_facts(about) for about in known]},
+            fields={
+                "datasets": [_facts(about) for about in known],
+                "spaces": [
+                    {
+                        "name": name,
+                        "size": size,
+                        "datasets": [about.name for about in known if about.space == name],
+                    }
+                    for name, size in spaces
+                ],
+            },
             grid=Grid(
-                ("name", "space", "rows", "here", "origin"),
-                [(about.name, about.space, about.rows, about.available, about.origin) for about in known],
-                flexible="origin",
+                ("kind", "name", "space", "size", "here", "measures", "licence"),
+                [
+                    *(
+                        ("data", one.name, one.space, str(one.rows), one.available, one.measures, one.licence)
+                        for one in known
+                    ),
+                    *(("space", name, name, readable(size), True, "", "") for name, size in spaces),
+                ],
+                flexible="measures",
             ),
             quiet=[about.name for about in known],
             notes=[f"{about.name} is not here: {about.remedy}" for about in known if not about.available],
         )
     )
+
+
+def readable(size: int | None) -> str:
+    """Write the size of a space: exactly up to nine digits, then as 1.1e18; "" where nobody knows."""
+    if size is None:
+        return ""
+    if size < 10**9:
+        return str(size)
+    digits = str(size)
+    # Not through a float: sizes go beyond its range.
+    mantissa, exponent = round(int(digits[:4]) / 1000, 1), len(digits) - 1
+    return f"{mantissa:.1f}e{exponent}" if mantissa < 10 else f"1.0e{exponent + 1}"
 
 
 def show(sink: Sink, name: Name) -> None:
@@ -57,22 +89,10 @@ def show(sink: Sink, name: Name) -> None:
     Examples:
       archindex data show nasbench201
     """
-    from archindex.datasets import info, load
+    from archindex.datasets import info, measurements
 
     about = info(name)
-    columns: list[dict[str, Any]] = []
-    if about.available:
-        table = load(name)
-        columns = [
-            {
-                "name": column,
-                "values": int((one.values == one.values).sum()),
-                "series": sum(s.spec.column == column for s in table.series),
-                "provenance": one.spec.provenance,
-                "source": one.spec.source,
-            }
-            for column, one in table.columns().items()
-        ]
+    columns = _described(measurements(name)) if about.available else []
     facts = _facts(about)
     width = max(map(len, facts))
     sink.emit(
@@ -80,8 +100,12 @@ def show(sink: Sink, name: Name) -> None:
             kind="data",
             fields={**facts, "columns": columns},
             grid=Grid(
-                ("column", "values", "series", "provenance", "source"),
-                [tuple(column.values()) for column in columns],
+                tuple(SHOWN),
+                # Columns differ in kind: each number gets digits of its own.
+                [
+                    tuple(f"{v:.5g}" if isinstance(v := column[key], float) else v for key in SHOWN)
+                    for column in columns
+                ],
                 flexible="source",
             ),
             quiet=[column["name"] for column in columns],
@@ -90,37 +114,76 @@ def show(sink: Sink, name: Name) -> None:
     )
 
 
+SHOWN: Final = (
+    "name",
+    "unit",
+    "better",
+    "provenance",
+    "seeds",
+    "coverage",
+    "min",
+    "median",
+    "max",
+    "source",
+)
+"""What a table shows of a column; JSON has more."""
+
+
+def _described(series: Sequence[Series]) -> list[dict[str, Any]]:
+    """Return what there is to say about each attribute column."""
+    import numpy as np
+
+    from archindex.core.metrics import METRICS, wide_columns
+
+    described = []
+    for name, one in wide_columns(series).items():
+        spec, kind = one.spec, METRICS[one.spec.metric]
+        values = one.values[~np.isnan(one.values)]
+        low, median, high = np.quantile(values, (0, 0.5, 1)).tolist() if len(values) else (None,) * 3
+        described.append(
+            {
+                "name": name,
+                "unit": spec.unit or ("%" if kind.high == 100 else ""),
+                "better": "higher" if spec.direction == "maximize" else "lower",
+                "provenance": spec.provenance,
+                "seeds": sum(s.spec.column == name and s.spec.seed is not None for s in series),
+                "values": len(values),
+                "coverage": f"{len(values)}/{len(one.values)}",
+                "min": low,
+                "median": median,
+                "max": high,
+                "epochs": spec.epochs,
+                "aggregate": spec.aggregate,
+                "device": spec.device,
+                "source": spec.source,
+            }
+        )
+    return described
+
+
 def get(
     sink: Sink,
     name: Name,
     from_file: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
-            metavar="FILE",
-            help="Your copy of an official file, or a folder that holds them; again for others.",
-            default_factory=list,
-            show_default=False,
+            metavar="PATH",
+            help="Official file that you have, or a folder of them, instead of a download; again for others.",
         ),
-    ],
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Fetch nothing; so does ARCHINDEX_OFFLINE=1.")
-    ] = False,
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
 ) -> None:
     """Make sure that a data set is on this machine.
 
-    Official files are fetched, checked and converted once. A download that was stopped goes on where it
-    stopped.
-
     \b
     Examples:
-      archindex data get nasbench101
-      archindex data get nats_tss --from-file NATS-tss-v1_0-3ffb9-simple.tar
+      archindex data get nasbench201
+      archindex data get nasbench101 --from-file nasbench_only108.tfrecord
     """
-    from archindex.cli.progress import progress
     from archindex.datasets import get as get_dataset
 
-    with progress(sink) as report:
-        about = get_dataset(name, from_files=from_file, offline=offline, progress=report)
+    with progress(sink) as bar:
+        about = get_dataset(name, from_files=from_file or (), offline=offline, progress=bar)
     sink.emit(
         Document(
             kind="data",

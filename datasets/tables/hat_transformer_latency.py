@@ -34,8 +34,8 @@ SPEC: Final = DatasetSpec(
 )
 
 DEVICES: Final = {
-    "cpu_raspberrypi": ("raspberrypi", "Raspberry Pi"),
-    "cpu_xeon": ("xeon", "Intel Xeon"),
+    "cpu_raspberrypi": ("raspi4", "Raspberry Pi 4"),
+    "cpu_xeon": ("xeon_e5_2640", "Intel Xeon E5-2640"),
     "gpu_titanxp": ("titanxp", "NVIDIA Titan Xp"),
 }
 """Context and name of each device."""

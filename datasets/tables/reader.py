@@ -145,19 +145,19 @@ def canonical(space: str, texts: Iterable[str]) -> list[str]:
     """
     parse = space_named(space).parse
     natives: list[str] = []
-    wrong: list[tuple[int, ArchitectureError]] = []
+    wrong: list[tuple[int, str, ArchitectureError]] = []
     total = 0
     for total, text in enumerate(texts, start=1):
         try:
             natives.append(parse(text).native)
         except ArchitectureError as error:
-            wrong.append((total, error))
+            wrong.append((total, text, error))
     if wrong:
-        row, first = wrong[0]
+        row, text, first = wrong[0]
         raise TableError(
             f"expected an architecture of {space} in each of {total} rows, {len(wrong)} hold none; "
             f"the first is row {row}: {first.expected}",
-            got=first.got,
+            got=text,
             fix=first.fix,
         )
     return natives
@@ -207,7 +207,7 @@ def _series(
         try:
             check_range(one)
         except ArgumentError as error:
-            raise TableError(f"column {column.name}: {error.expected}", got=error.got) from error
+            raise TableError(f"column {column.name}: {error}") from error
     yield from made
 
 

@@ -306,7 +306,7 @@ def test_data(cli: Any, check_json: Check, tmp_path: Path, default_data: None, s
     shown = cli("data", "show", "nasbench201", "--format", "json")
     check_json(shown.json, "data")
     assert {"cifar10_valid_acc", "cifar10_params_m"} <= {c["name"] for c in shown.json["columns"]}
-    assert next(c for c in shown.json["columns"] if c["name"] == "cifar10_valid_acc")["series"] == 3
+    assert next(c for c in shown.json["columns"] if c["name"] == "cifar10_valid_acc")["seeds"] == 3
     got = cli("data", "get", "nasbench201", "--format", "json")
     check_json(got.json, "data")
     assert cli("data", "get", "nb201").code == 1

