@@ -189,13 +189,14 @@ class _Part:
     def place(self, layout: Layout, left: float) -> tuple[float, float]:
         """Write positions and lines into `layout`; return width and height."""
         columns, cut = self._columns()
-        head = GAP_LINE * (MOST_CUT + 1) if cut else 0.0
+        most = max(map(len, cut), default=0)
+        head = GAP_LINE * (most + 1) if cut else 0.0
         x, right, feet = left, [], []
         for column in columns:
             width, foot = self._place_column(column, x, head)
             right.append(x + width)
             feet.append(foot)
-            x += width + GAP_PART + (GAP_LINE * MOST_CUT if cut else 0.0)
+            x += width + GAP_PART + GAP_LINE * most
         for v in self.real:
             layout.centres[v] = self.at[v]
         for i, leaving in enumerate(cut):
@@ -209,7 +210,7 @@ class _Part:
                 ]
         for (e, _, t), x_end in zip(self.edges, self._ends(), strict=True):
             layout.lines.append(Line(self._points(self.last[e], t, x_end), e))
-        return right[-1] - left, max(feet) + (GAP_LINE * MOST_CUT if cut else 0.0)
+        return right[-1] - left, max(feet) + GAP_LINE * most
 
     def _bend(self, above: int) -> int:
         bend = self._next
