@@ -27,6 +27,7 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "map": {"percent": 1.0, "fraction": 100.0},
     "miou": {"percent": 1.0, "fraction": 100.0},
     "error": {"percent": 1.0, "fraction": 100.0},
+    "epe": {"px": 1.0},
     "latency": {"ms": 1.0, "s": 1e3, "us": 1e-3},
     "throughput": {"ips": 1.0},
     "energy": {"mj": 1.0, "j": 1e3, "uj": 1e-3},
