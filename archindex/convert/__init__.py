@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archindex.convert.draw import to_dot, to_svg
     from archindex.convert.network import Network
     from archindex.convert.networkx_graph import from_networkx, to_networkx
     from archindex.convert.onnx_export import to_onnx
@@ -21,9 +22,11 @@ __all__ = [
     "from_onnx",
     "from_pyg",
     "from_torch",
+    "to_dot",
     "to_networkx",
     "to_onnx",
     "to_pyg",
+    "to_svg",
 ]
 
 _MODULES = {
@@ -32,9 +35,11 @@ _MODULES = {
     "from_onnx": "onnx_import",
     "from_pyg": "pyg",
     "from_torch": "torch_import",
+    "to_dot": "draw",
     "to_networkx": "networkx_graph",
     "to_onnx": "onnx_export",
     "to_pyg": "pyg",
+    "to_svg": "draw",
 }
 
 

@@ -17,7 +17,8 @@ The same network gets the same graph, whether it comes from an ONNX file or from
   are ``reshape``. Parts of a split and selected positions are ``slice``, each a node of its own.
 - Operands of sums, products, minima and maxima come into one port, those of every other op into the port of
   their position. Several inputs and outputs of a network are told apart by ``index``.
-- Ops outside the vocabulary keep their own names.
+- Ops outside the vocabulary keep their own names. What no input reaches, such as a source of random numbers,
+  stays in the graph and counts as zero in its `arch_id`.
 
 Attributes stand for what sets two ops of a kind apart; values of constants do not.
 """
@@ -32,6 +33,8 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.convert.network import Shape
+from archindex.core.errors import ModelFileError
+from archindex.core.graph import MAX_NODES
 from archindex.core.ops import OP_ID
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
@@ -131,7 +134,15 @@ class Builder:
         *,
         flops: int | None = 0,
     ) -> Value:
-        """Add an op as it is; operands that are None are left out and keep their ports."""
+        """Add an op as it is; operands that are None are left out and keep their ports.
+
+        Raises
+        ------
+        ModelFileError
+            If there are `MAX_NODES` ops already.
+        """
+        if len(self.steps) >= MAX_NODES:
+            raise ModelFileError(f"expected a network of at most {MAX_NODES} ops", got="more")
         step = Step(op, name, shape, attrs=dict(attrs or {}), flops=flops)
         for port, value in enumerate(operands):
             if value is None:

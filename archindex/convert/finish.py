@@ -9,7 +9,10 @@ import numpy as np
 from archindex.convert.builder import Builder, Step
 from archindex.convert.network import Network
 from archindex.core.errors import ModelFileError
-from archindex.core.graph import MAX_NODES, ArchGraph
+from archindex.core.graph import ArchGraph
+
+_MOST_WEIGHTS = 8
+"""Weights of a layer up to which it takes those of the next op; layers that exist have fewer."""
 
 _BIASED = frozenset({"conv", "transposed_conv", "linear"})
 
@@ -20,11 +23,9 @@ def finish(build: Builder) -> Network:
     Raises
     ------
     ModelFileError
-        If there are more than `MAX_NODES` ops, or costs beyond 64 bits.
+        If costs go beyond 64 bits.
     """
     steps = build.steps
-    if len(steps) > MAX_NODES:
-        raise ModelFileError(f"expected a network of at most {MAX_NODES} ops", got=len(steps))
     readers = _readers(steps)
     gone = _absorb(build, readers)
     _join_sums(steps, readers, gone)
@@ -77,6 +78,8 @@ def _absorb(build: Builder, readers: list[int]) -> set[int]:
         source = step.inputs[0][0]
         before = steps[source]
         if readers[source] != 1 or before.shape != step.shape or before.shape is None:
+            continue
+        if len(before.weights) > _MOST_WEIGHTS:
             continue
         if step.op == "add" and before.op in _BIASED and step.operand == before.attrs.get("channels"):
             before.weights += step.weights

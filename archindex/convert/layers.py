@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from archindex.convert.builder import Builder, Value
 from archindex.convert.network import Shape
+
+_MOST_AXES: Final = 32
 
 
 def conv(
@@ -163,7 +166,7 @@ def part(
 
 def transpose(build: Builder, name: str, x: Value, shape: Shape | None, order: Sequence[int] | None) -> Value:
     """Add a transpose; one that moves only axes of length 1 is a reshape."""
-    if order is None:
+    if order is None or len(order) > _MOST_AXES or sorted(order) != list(range(len(order))):
         return build.op("transpose", name, [x], shape)
     if x.constant:
         return Value(shape, None, x.weights)

@@ -84,6 +84,10 @@ def infer_shapes(model: ModelProto, input_shapes: Mapping[str, Sequence[int]]) -
         del dims.dim[:]
         for size in shape:
             dims.dim.add().dim_value = check_int(f"size in the shape of {name}", size, low=0)
+    imported = {opset.domain for opset in model.opset_import}
+    for domain in {node.domain for node in model.graph.node} - imported - {"", "ai.onnx"}:
+        # Inference refuses domains that are not listed; ops of unknown domains have no version here anyway.
+        model.opset_import.add(domain=domain, version=1)
     for tensor in _tensors(model.graph):
         if len(tensor.raw_data) > _STRIPPED:
             tensor.ClearField("raw_data")

@@ -139,6 +139,8 @@ class _Importer:
                 self.values[name] = self.build.op("item", name, [made], self.shapes.get(name), {"index": i})
 
     def _lower(self, node: Node) -> Value | list[Value]:
+        from onnx.defs import has
+
         standard = node.proto.domain in ("", "ai.onnx")
         key = (node.proto.domain, node.proto.op_type)
         inner = graphs_of(node.proto)
@@ -166,10 +168,9 @@ class _Importer:
                 node.operands[slot] = Value(constant.shape, None, (), constant.data)
         if op in LOWER:
             return LOWER[op](self.build, node)
+        counted = op not in UNCOUNTED and has(op)
         name = own_name(op, "onnx")
-        return self.build.op(
-            name, node.label, node.operands, node.shape, flops=None if op in UNCOUNTED else 0
-        )
+        return self.build.op(name, node.label, node.operands, node.shape, flops=0 if counted else None)
 
     def _constant_node(self, node: Node) -> Value:
         for attribute in node.proto.attribute:

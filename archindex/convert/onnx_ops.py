@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Final
@@ -26,6 +27,8 @@ NO_WEIGHTS: Final[dict[str, tuple[int, ...]]] = {
     "DequantizeLinear": (1, 2),
 }
 """Operands that are no weights even where they are constants."""
+
+_MOST_AXES: Final = 32
 
 UNCOUNTED: Final = frozenset(
     {"ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "DeformConv", "DFT", "STFT"}
@@ -165,7 +168,7 @@ def _slice(build: Builder, node: Node) -> Value:
     starts = node.numbers(1) or node.ints("starts")
     axes = node.numbers(3) or node.ints("axes") or list(range(len(starts or [])))
     steps = node.numbers(4) or [1] * len(starts or [])
-    if not starts or not len(starts) == len(axes) == len(steps):
+    if not starts or len(starts) > _MOST_AXES or not len(starts) == len(axes) == len(steps):
         return build.op("slice", node.label, node.operands, node.shape)
     for axis, start, step in zip(axes, starts, steps, strict=True):
         # Several axes at once are as many parts, the shape between them known from the result.
@@ -188,10 +191,10 @@ def _split(build: Builder, node: Node) -> list[Value]:
     if len(sizes) != outputs:
         whole = build.op("split", node.label, node.operands, None)
         return [build.op("item", node.label, [whole], s, {"index": i}) for i, s in enumerate(node.shapes)]
-    starts = [int(sum(sizes[:i])) for i in range(outputs)]
+    starts = [0, *(int(end) for end in itertools.accumulate(sizes))]
     return [
         layers.part(build, node.proto.output[i], x, node.shapes[i], axis, start)
-        for i, start in enumerate(starts)
+        for i, start in enumerate(starts[:-1])
     ]
 
 
