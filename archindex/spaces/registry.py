@@ -13,6 +13,7 @@ SPACES: Final[dict[str, str]] = {
     "nasbench101": "archindex.spaces.nasbench101:NASBench101",
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
     "fbnet": "archindex.spaces.fbnet:FBNet",
+    "mnasnet": "archindex.spaces.mnasnet:MnasNet",
     "autoformer": "archindex.spaces.autoformer:AutoFormer",
     "pit": "archindex.spaces.pit:PiT",
     "timm": "archindex.convert.zoo:Timm",
