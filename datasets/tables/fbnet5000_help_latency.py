@@ -19,7 +19,7 @@ SPEC: Final = DatasetSpec(
         "CIFAR-100; Raspberry Pi 4, Pixel 3, Eyeriss and FPGA are sums over blocks, from the look-up tables "
         "of HW-NAS-Bench"
     ),
-    licence="MIT (HELP, HW-NAS-Bench)",
+    licence="MIT",
     citation='Lee et al., "HELP", NeurIPS 2021; Li et al., "HW-NAS-Bench", ICLR 2021',
     homepage="https://github.com/HayeonLee/HELP",
     tables=("fbnet5000_help_latency.parquet",),

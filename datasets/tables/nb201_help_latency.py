@@ -18,7 +18,7 @@ SPEC: Final = DatasetSpec(
         "latency of all NAS-Bench-201 cells on 27 devices and batch sizes; Raspberry Pi 4, Pixel 3, Eyeriss "
         "and FPGA are the values of HW-NAS-Bench for CIFAR-10, the last two sums over ops"
     ),
-    licence="MIT (HELP, HW-NAS-Bench)",
+    licence="MIT",
     citation='Lee et al., "HELP", NeurIPS 2021; Li et al., "HW-NAS-Bench", ICLR 2021',
     homepage="https://github.com/HayeonLee/HELP",
     tables=("nb201_help_latency.parquet",),
