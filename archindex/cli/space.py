@@ -6,7 +6,6 @@ import inspect
 import re
 import sys
 from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -319,6 +318,8 @@ def _count(size: int | None) -> int | float | str | None:
 
 def _readable(size: int | None) -> str:
     """Return a count for people: ``15,625``, ``1.1e18``."""
+    from decimal import Decimal
+
     if size is None:
         return ""
     return f"{size:,}" if size < 10**9 else f"{Decimal(size):.1e}".replace("e+", "e")
