@@ -46,22 +46,6 @@ class GraphBuilder:
         self._edges += [(source, node, port) for port, terms in enumerate(ports) for source in terms]
         return (node,)
 
-    def part(self, x: Terms, *, of: str, past_skips: bool) -> None:
-        """Say that some op of the finished graph reads the sum `x` as a whole at one of its ports.
-
-        Changes nothing; it helps to read a graph back.
-
-        Parameters
-        ----------
-        x : Terms
-            The sum.
-        of : str
-            Name of the cell: parts of one cell that are concatenated stand in the order in which they are
-            told of.
-        past_skips : bool
-            Whether it is read as a whole where skips are contracted, too.
-        """
-
     def output(self, *ports: Terms, **attrs: float) -> None:
         """Add an output; ``index`` tells several apart."""
         self.add("output", *ports, **attrs)

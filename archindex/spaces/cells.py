@@ -18,7 +18,9 @@ import numpy as np
 from archindex.core.batch import GraphBatch
 from archindex.core.build import GraphBuilder, Terms
 from archindex.core.errors import ArchitectureError
-from archindex.spaces.choices import Choice, ChoiceSpace
+from archindex.core.graph import ArchGraph
+from archindex.spaces.cell_match import find_cells
+from archindex.spaces.choices import Choice, ChoiceSpace, Genotype
 
 Op = tuple[str, Mapping[str, float]]
 """An op of the shared vocabulary and its attributes."""
@@ -52,6 +54,8 @@ class Cell:
         What the cell gives: its last node, all computing nodes concatenated, or those that feed no other.
     stride : int
         Stride of the ops that read the inputs; 2 in reduction cells.
+    uncounted : tuple of str
+        Native ops that tables hold beyond `ops`; see `Choice.uncounted`.
     """
 
     name: str
@@ -63,10 +67,26 @@ class Cell:
     ops_on: Literal["edges", "nodes"] = "edges"
     output: Literal["last", "all", "loose"] = "last"
     stride: int = 1
+    uncounted: tuple[str, ...] = ()
 
     def fan_in(self, node: int) -> int:
         """Return the number of edges into a computing node."""
         return node if self.picks is None else min(self.picks, node) if self.distinct else self.picks
+
+    @property
+    def slots(self) -> int:
+        """Number of ops."""
+        return self.slots_from(self.inputs)
+
+    def slots_from(self, node: int) -> int:
+        """Return the number of ops of a computing node and all after it."""
+        rest = range(node, self.inputs + self.nodes)
+        return sum(map(self.fan_in, rest)) if self.ops_on == "edges" else len(rest)
+
+    def ways(self, node: int) -> tuple[tuple[int, ...], ...]:
+        """Return the sources that a computing node may have, in ascending order each."""
+        pick = itertools.combinations if self.distinct else itertools.combinations_with_replacement
+        return tuple(pick(range(node), self.fan_in(node)))
 
     def choices(self) -> list[Choice]:
         """Return the decisions of this cell, node by node: sources first, then ops."""
@@ -74,15 +94,12 @@ class Cell:
         for node in range(self.inputs, self.inputs + self.nodes):
             n = self.fan_in(node)
             if self.picks is not None:
-                name, every = f"{self.name}.{node}.sources", range(node)
-                ways = [
-                    s for s in itertools.product(every, repeat=n) if len(set(s)) == n or not self.distinct
-                ]
-                counted = tuple(s for s in ways if s == tuple(sorted(s)))
-                written = tuple(s for s in ways if s != tuple(sorted(s)))
-                made.append(Choice(name, counted, written=written))
+                counted = self.ways(node)
+                orders = itertools.chain.from_iterable(map(itertools.permutations, counted))
+                written = tuple(dict.fromkeys(s for s in orders if s != tuple(sorted(s))))
+                made.append(Choice(f"{self.name}.{node}.sources", counted, written=written))
             for k in range(n if self.ops_on == "edges" else 1):
-                made.append(Choice(f"{self.name}.{node}.op{k}", self.ops))
+                made.append(Choice(f"{self.name}.{node}.op{k}", self.ops, uncounted=self.uncounted))
         return made
 
 
@@ -130,7 +147,9 @@ class CellSpace(ChoiceSpace):
         return {cell.name: self._edges(cell, values) for cell in self.cells}
 
     def _read(self, text: str) -> dict[str, Any]:
-        cells = self._read_cells(text)
+        return self._values_of(self._read_cells(text))
+
+    def _values_of(self, cells: Mapping[str, Edges]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for cell in self.cells:
             nodes = cells[cell.name]
@@ -178,37 +197,45 @@ class CellSpace(ChoiceSpace):
             values = [g.input(**({"index": first + i} if several else {})) for i in range(cell.inputs)]
             first += cell.inputs
             read: set[int] = set()
-            for node in range(cell.inputs, cell.inputs + cell.nodes):
-                sources = range(node) if cell.picks is None else taken[f"{cell.name}.{node}.sources"]
-                read.update(sources)
+            for into in self._edges(cell, taken):
+                read.update(source for _, source in into)
+                strides = [cell.stride if source < cell.inputs else 1 for _, source in into]
                 value: Terms = ()
                 if cell.ops_on == "nodes":
-                    for source in sources:
+                    for _, source in into:
                         value += values[source]
-                    stride = cell.stride if all(source < cell.inputs for source in sources) else 1
-                    value = self._apply(g, taken[f"{cell.name}.{node}.op0"], value, stride)
+                    name, attrs = self._applied(into[0][0], min(strides))
+                    value = g.add(name, value, **attrs)
                 else:
-                    for k, source in enumerate(sources):
-                        stride = cell.stride if source < cell.inputs else 1
-                        value += self._apply(g, taken[f"{cell.name}.{node}.op{k}"], values[source], stride)
-                if cell.output != "last":
-                    g.part(value, of=cell.name, past_skips=cell.output == "all")
+                    for (op, source), stride in zip(into, strides, strict=True):
+                        name, attrs = self._applied(op, stride)
+                        value += g.add(name, values[source], **attrs)
                 values.append(value)
             given = [v for v in range(cell.inputs, len(values)) if cell.output == "all" or v not in read]
             joined = values[-1] if cell.output == "last" else g.add("concat", *(values[v] for v in given))
             g.output(joined, **({"index": number} if len(self.cells) > 1 else {}))
 
-    def _apply(self, g: GraphBuilder, op: str, x: Terms, stride: int) -> Terms:
-        """Add a native op that reads `x`, and return its value.
+    def _applied(self, op: str, stride: int) -> Op:
+        """Return the op of the shared vocabulary, with its attributes, behind a native op.
 
         With a stride, a skip is no identity: it is a 1x1 convolution (DARTS' factorised reduction).
         """
         name, attrs = self.ops[op]
         if stride == 1:
-            return g.add(name, x, **attrs)
-        if name == "skip":
-            return g.add("conv", x, kernel=1, stride=stride)
-        return g.add(name, x, **attrs, stride=stride)
+            return name, attrs
+        return (
+            ("conv", {"kernel": 1, "stride": stride})
+            if name == "skip"
+            else (name, {**attrs, "stride": stride})
+        )
+
+    def _genotype(self, graph: ArchGraph) -> Genotype:
+        found = find_cells(self.cells, self._applied, graph)
+        if found is None:
+            raise ArchitectureError(
+                f"expected the graph of a {self.name} architecture", got=f"{graph.n_nodes} nodes {graph.ops}"
+            )
+        return self._positions(self._values_of(found), found)
 
     def graphs(self, natives: Sequence[str]) -> GraphBatch:
         """Return the graphs of many native strings, packed.

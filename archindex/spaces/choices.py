@@ -46,6 +46,9 @@ class Choice:
     written : tuple
         Further options that a native string may hold and that mean the same as one of `options`. They are
         read and written back, but never drawn or counted.
+    uncounted : tuple
+        Further options with a meaning of their own, which tables hold although the published space does not
+        count them. They are read, written back and found in graphs, but never drawn or counted.
     """
 
     name: str
@@ -53,6 +56,17 @@ class Choice:
     when: tuple[str, tuple[Any, ...]] | None = None
     ordered: bool = False
     written: tuple[Any, ...] = ()
+    uncounted: tuple[Any, ...] = ()
+
+    @cached_property
+    def found(self) -> tuple[Any, ...]:
+        """The options that a graph may show."""
+        return self.options + self.uncounted
+
+    @cached_property
+    def every(self) -> tuple[Any, ...]:
+        """The options that a native string may hold; a genotype holds positions in this tuple."""
+        return self.found + self.written
 
 
 class ChoiceSpace(SearchSpace[Genotype]):
@@ -115,27 +129,29 @@ class ChoiceSpace(SearchSpace[Genotype]):
         return self._values(self._parse(self._own(architecture).native))
 
     def _parse(self, text: str) -> Genotype:
-        values = dict(self._read(text))
+        return self._positions(self._read(text), text)
+
+    def _positions(self, taken: Mapping[str, Any], came: object) -> Genotype:
+        """Return the positions of the options taken; `came` is what the message shows if they do not fit."""
+        values = dict(taken)
         genotype: list[int] = []
         for i, choice in enumerate(self.choices):
             if not self._tree.active(i, genotype):
                 genotype.append(INACTIVE)
                 continue
             if choice.name not in values:
-                raise ArchitectureError(f"expected a value of {choice.name}", got=text)
+                raise ArchitectureError(f"expected a value of {choice.name}", got=came)
             value = values.pop(choice.name)
             position = self._tree.position(i, value)
             if position is None:
-                shown = ", ".join(map(str, choice.options[:20])) + (
-                    ", ..." if len(choice.options) > 20 else ""
-                )
+                shown = ", ".join(map(str, choice.every[:20])) + (", ..." if len(choice.every) > 20 else "")
                 raise ArchitectureError(f"expected {choice.name} among {shown}", got=value)
             genotype.append(position)
         if values:
             raise ArchitectureError("expected no more values than choices", got=sorted(values))
         found = tuple(genotype)
         if not self._allowed(found):
-            raise ArchitectureError(f"expected a combination that {self.name} allows", got=text)
+            raise ArchitectureError(f"expected a combination that {self.name} allows", got=came)
         return found
 
     def _format(self, genotype: Genotype) -> str:
@@ -199,7 +215,7 @@ class ChoiceSpace(SearchSpace[Genotype]):
 
     def _values(self, genotype: Genotype) -> dict[str, Any]:
         return {
-            choice.name: (choice.options + choice.written)[position]
+            choice.name: choice.every[position]
             for choice, position in zip(self.choices, genotype, strict=True)
             if position != INACTIVE
         }
@@ -241,8 +257,7 @@ class _Tree:
         self.roots = tuple(i for i, choice in enumerate(choices) if choice.when is None)
         self.number = number
         self._positions = [
-            {(type(value), value): p for p, value in enumerate(choice.options + choice.written)}
-            for choice in choices
+            {(type(value), value): p for p, value in enumerate(choice.every)} for choice in choices
         ]
         self._parent: dict[int, tuple[int, frozenset[int]]] = {}
         self._below: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -297,8 +312,8 @@ class _Lookup(Mapping[str, Any]):
             parent = self.space._tree.parent(i)
             if parent is not None:
                 self[self.space.choices[parent].name]
-            self.positions[i] = self.pick(len(self.space.choices[i].options))
-        return self.space.choices[i].options[self.positions[i]]
+            self.positions[i] = self.pick(len(self.space.choices[i].found))
+        return self.space.choices[i].found[self.positions[i]]
 
     def __iter__(self) -> Iterator[str]:
         return (choice.name for choice in self.space.choices)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -72,14 +72,13 @@ class _Matcher(GraphBuilder):
     Parameters
     ----------
     functional : bool
-        Whether ops that do nothing (skips, zeros, and what hangs on zeros) leave no trace.
+        Whether ops that do nothing (skips, zeros, and what hangs on zeros) leave no trace; what counts as
+        nothing is what `reduce_batch` takes away.
     """
 
-    def __init__(self, wanted: _Wanted, functional: bool) -> None:
+    def __init__(self, wanted: Counter[int], functional: bool) -> None:
         super().__init__()
-        self._left = wanted.ops.copy()
-        self._read = wanted.read
-        self._concatenated: Counter[str] = Counter()
+        self._left = wanted.copy()
         self._functional = functional
         self._keys: list[tuple[int, ...]] = []  # of each node: the keys of the terms of its output
         self.matched = 0
@@ -95,10 +94,15 @@ class _Matcher(GraphBuilder):
         terms = [sorted(key for source in port for key in self._keys[source]) for port in ports]
         if self._functional and op == "skip":
             self._keys.append(tuple(terms[0]))
-        elif self._functional and (op == "none" or not (any(terms) or op in ("input", "output"))):
+        elif self._functional and self._is_zero(op, ports, any(terms)):
             self._keys.append(())
         else:
-            key = _key(op, self._attrs[-1], list(enumerate(terms)))
+            described = dict(self._attrs[-1])
+            if self._functional and op == "concat":
+                zeros = sum(not self._keys[source] for port in ports for source in port)
+                if zeros:
+                    described["zero_parts"] = described.get("zero_parts", 0.0) + zeros
+            key = _key(op, described, list(enumerate(terms)))
             if self._left[key] <= 0:
                 raise _RejectedError
             self._left[key] -= 1
@@ -106,29 +110,11 @@ class _Matcher(GraphBuilder):
             self._keys.append((key,))
         return node
 
-    def part(self, x: Terms, *, of: str, past_skips: bool) -> None:
-        """Refuse a sum that nothing in the target reads, or that is concatenated elsewhere."""
-        keys = tuple(sorted(key for source in x for key in self._keys[source]))
-        if self._functional and not past_skips:
-            # A skip may have carried it into a larger sum.
-            here = Counter(keys)
-            if not any(here <= Counter(read) for read in self._read):
-                raise _RejectedError
-            return
-        if keys not in self._read:
-            raise _RejectedError
-        ports, following = self._read[keys], self._concatenated[of]
-        if following in ports:
-            self._concatenated[of] += 1
-        elif max(ports, default=-1) > following:
-            raise _RejectedError
-
-
-class _Wanted(NamedTuple):
-    """What the target has: how often each op, and every sum that is read, with the ports of concats."""
-
-    ops: Counter[int]
-    read: dict[tuple[int, ...], set[int]]
+    def _is_zero(self, op: str, ports: tuple[Terms, ...], fed: bool) -> bool:
+        if op in ("input", "output"):
+            return False
+        zero_factor = op == "mul" and not all(self._keys[source] for port in ports for source in port)
+        return op == "none" or not fed or zero_factor
 
 
 def _key(op: str, attrs: Any, ports: list[tuple[int, list[int]]]) -> int:
@@ -137,7 +123,8 @@ def _key(op: str, attrs: Any, ports: list[tuple[int, list[int]]]) -> int:
     return hash((op, tuple(sorted(attrs.items())), read))
 
 
-def _wanted(graph: ArchGraph) -> _Wanted:
+def _wanted(graph: ArchGraph) -> Counter[int]:
+    """Return how often the target has each op."""
     keys = [0] * graph.n_nodes
     into: list[dict[int, list[int]]] = [{} for _ in range(graph.n_nodes)]
     out_of: list[list[tuple[int, int]]] = [[] for _ in range(graph.n_nodes)]
@@ -154,11 +141,7 @@ def _wanted(graph: ArchGraph) -> _Wanted:
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)
-    read: dict[tuple[int, ...], set[int]] = {}
-    for op, ports_of in zip(graph.ops, into, strict=True):
-        for port, terms in ports_of.items():
-            read.setdefault(tuple(sorted(terms)), set()).update([port] if op == "concat" else [])
-    return _Wanted(Counter(keys), read)
+    return Counter(keys)
 
 
 def _search(build: Build, target: ArchGraph, functional: bool) -> list[int] | None:
