@@ -56,7 +56,7 @@ def from_onnx(
     ------
     ModelFileError
         If the file is no ONNX model, is damaged, contradicts itself (cycles, undefined or doubly defined
-        values, shapes that do not fit), is too large, or refers to data outside its folder.
+        values, sizes that do not fit), is too large, or refers to data outside its folder.
     """
     model = read_model(file, max_bytes)
     infer_shapes(model, input_shapes)

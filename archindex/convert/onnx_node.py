@@ -42,7 +42,7 @@ class Node:
         """Return a required operand."""
         value = self.operands[i] if i < len(self.operands) else None
         if value is None:
-            raise self._fault(f"operand {i}", len(self.operands))
+            raise self.fault(f"operand {i}", len(self.operands))
         return value
 
     def constant(self, i: int) -> bool:
@@ -70,7 +70,7 @@ class Node:
         if found is None:
             return None
         if length is not None and len(found.ints) != length:
-            raise self._fault(f"{length} numbers in attribute {name!r}", list(found.ints))
+            raise self.fault(f"{length} numbers in attribute {name!r}", list(found.ints))
         return [int(v) for v in found.ints]
 
     def text(self, name: str, default: str) -> str:
@@ -93,7 +93,7 @@ class Node:
         stride = self.ints("strides", rank) or [stride_default] * rank
         dilation = self.ints("dilations", rank) or [1] * rank
         if rank < 1 or any(v < 1 for v in (*kernel, *stride, *dilation)):
-            raise self._fault("a window with sizes of at least 1", (list(kernel), stride, dilation))
+            raise self.fault("a window with sizes of at least 1", (list(kernel), stride, dilation))
         auto = self.text("auto_pad", "NOTSET")
         pads = self.ints("pads", 2 * rank) or [0] * (2 * rank)
         if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -110,10 +110,11 @@ class Node:
         for attribute in self.proto.attribute:
             if attribute.name == name:
                 if attribute.type != kind:
-                    raise self._fault(f"an attribute {name!r} of type {kind}", attribute.type)
+                    raise self.fault(f"an attribute {name!r} of type {kind}", attribute.type)
                 found: AttributeProto = attribute
                 return found
         return None
 
-    def _fault(self, expected: str, got: object) -> ModelFileError:
+    def fault(self, expected: str, got: object) -> ModelFileError:
+        """Return the error for a node that is not as its definition says."""
         return ModelFileError(f"expected {expected} in {self.proto.op_type} node {self.label!r}", got=got)

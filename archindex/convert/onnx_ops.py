@@ -43,9 +43,16 @@ def _conv(build: Builder, node: Node) -> Value:
     if not kernel:
         return build.op("conv", node.label, node.operands, node.shape, flops=None)
     stride, dilation, padding = node.window(kernel)
+    groups, x = node.whole("group", 1), node.operand(0).shape
+    if groups < 1:
+        raise node.fault("a group count of at least 1", groups)
+    if weight is not None and x is not None:
+        channels = weight[0] if node.proto.op_type == "ConvTranspose" else weight[1] * groups
+        if len(x) != len(weight) or x[1] != channels:
+            raise node.fault(f"an input of {len(weight)} axes with {channels} channels", x)
     return layers.conv(
         build, node.label, node.operands, node.shape, stride=stride, dilation=dilation,
-        groups=node.whole("group", 1), padding=padding, transposed=node.proto.op_type == "ConvTranspose",
+        groups=groups, padding=padding, transposed=node.proto.op_type == "ConvTranspose",
     )  # fmt: skip
 
 
@@ -61,8 +68,10 @@ def _pool(build: Builder, node: Node) -> Value:
 def _gemm(build: Builder, node: Node) -> Value:
     a, b = node.operand(0), node.operand(1)
     inner = a.shape[0 if node.whole("transA", 0) else 1] if a.shape else None
-    if inner is None and b.shape:
-        inner = b.shape[1 if node.whole("transB", 0) else 0]
+    rows = b.shape[1 if node.whole("transB", 0) else 0] if b.shape else None
+    if None not in (inner, rows) and inner != rows:
+        raise node.fault(f"a right operand with {inner} rows", b.shape)
+    inner = rows if inner is None else inner
     if b.constant and not node.whole("transA", 0):
         return layers.linear(build, node.label, a, b, node.operands[2:], node.shape, inner)
     flops = None if node.shape is None or inner is None else math.prod(node.shape) * inner
@@ -70,7 +79,10 @@ def _gemm(build: Builder, node: Node) -> Value:
 
 
 def _matmul(build: Builder, node: Node) -> Value:
-    return layers.matmul(build, node.label, node.operand(0), node.operand(1), node.shape)
+    a, b = node.operand(0), node.operand(1)
+    if a.shape and b.shape and a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else 0]:
+        raise node.fault(f"a right operand with {a.shape[-1]} rows", b.shape)
+    return layers.matmul(build, node.label, a, b, node.shape)
 
 
 def _elementwise(op: str) -> Lower:
