@@ -62,6 +62,7 @@ FINISHED: Final = "OK"
 class _Run(NamedTuple):
     native: str
     params: float
+    finished: bool
     seconds: float
     losses: tuple[float, ...]
 
@@ -69,8 +70,8 @@ class _Run(NamedTuple):
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official logs; rows in the order in which cells first appear.
 
-    Runs of one cell are its seeds, in the order of the archives and of the names of the logs. A run that
-    broke off has neither losses nor a time.
+    Runs of one cell are its seeds, in the order of the archives and of the names of the logs; a run that
+    broke off counts for the params only.
 
     Raises
     ------
@@ -88,15 +89,20 @@ def convert(paths: Mapping[str, Path]) -> Table:
     series: list[Series] = []
     for context, of in runs.items():
         row, row_of = np.split(row_of, [len(of)])
+        if not of:
+            continue
         path = paths[next(name for name, (_, at) in ARCHIVES.items() if at == context)]
-        values = np.array([(*run.losses, run.seconds) for run in of.values()]).reshape(len(of), -1)
+        values = np.array([(*run.losses, run.seconds) for run in of.values()])
+        finished = np.array([run.finished for run in of.values()])
         for column, (metric, split) in enumerate([*(("loss", s) for s in SPLITS), ("train_time", "")]):
             spec = MeasurementSpec(metric, context, split, epochs=EPOCHS, source=SOURCE)
-            series += by_seed(path, spec, row, len(natives), values[:, column])
-        params = np.full(len(natives), np.nan)
-        params[row] = np.array([run.params for run in of.values()]) / 1e6
+            series += by_seed(path, spec, row[finished], len(natives), values[finished, column])
+        of_run, params = np.array([run.params for run in of.values()]), np.full(len(natives), np.nan)
+        params[row] = of_run
+        if (params[row] != of_run).any():
+            raise damaged(path, "the same params in all runs of a cell", "others")
         counted = MeasurementSpec("params", context, provenance="computed", source=SOURCE)
-        series.append(checked(path, counted, params))
+        series.append(checked(path, counted, params / 1e6))
     return SPEC.table(natives, series)
 
 
@@ -111,7 +117,7 @@ def _runs(path: Path) -> Iterator[tuple[str, _Run]]:
                 [known[recipe]] = canonical(SPACE, [recipe])
             by_epoch = [[number(v) for v in content[f"{part}_losses"]] for part in ("train", "val", "test")]
             losses, times = np.array(by_epoch), [number(v) for v in content["wall_times"]]
-            best, seconds = np.full(len(SPLITS), np.nan), np.nan
-            if content["status"] == FINISHED:
-                best, seconds = losses[:, np.nanargmin(losses[1])], sum(times)
-            yield log, _Run(known[recipe], number(content["num_params"]), seconds, tuple(best.tolist()))
+            finished = content["status"] == FINISHED
+            best = losses[:, np.nanargmin(losses[1])].tolist() if finished else [np.nan] * len(SPLITS)
+            params = number(content["num_params"])
+            yield log, _Run(known[recipe], params, finished, sum(times), tuple(best))

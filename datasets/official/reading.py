@@ -94,13 +94,22 @@ def members(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
 
 def _tar_members(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
     # In the order of the archive: to sort a compressed one would read it once for every file.
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(path) as archive:
         for member in archive:
             name = Path(member.name).name
             if member.isfile() and fnmatch(name, pattern):
                 file = archive.extractfile(member)
                 if file is not None:
                     yield name, _sized(path, name, member.size, file.read)
+        # tarfile takes a damaged or missing header for the end: the real one is a block of zeros. What is
+        # left is read too, as the checksum of a compressed archive stands behind it.
+        rest = archive.fileobj
+        assert rest is not None
+        rest.seek(archive.offset)
+        if rest.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise damaged(path, "a whole archive", f"no end of it at byte {archive.offset}")
+        while rest.read(MEMBER_BYTES):
+            pass
 
 
 def _sized(path: Path, name: str, size: int, read: Callable[[], bytes]) -> bytes:
