@@ -41,6 +41,12 @@ def conv_bn(
     return nn.Sequential(conv, nn.BatchNorm2d(after), ACTIVATIONS[activation]())
 
 
+def relu_conv_bn(before: int, after: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+    """Return ReLU, convolution without bias, batch norm, the order of cell spaces (NAS-Bench-201, DARTS)."""
+    conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), conv, nn.BatchNorm2d(after))
+
+
 class SqueezeExcite(nn.Module):
     """Scales every channel by a gate that is computed from the means of all.
 

@@ -12,6 +12,7 @@ from archindex.spaces.base import Architecture, SearchSpace
 SPACES: Final[dict[str, str]] = {
     "nasbench101": "archindex.spaces.nasbench101:NASBench101",
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
+    "nats_sss": "archindex.spaces.nats_sss:NATSSize",
     "fbnet": "archindex.spaces.fbnet:FBNet",
     "mnasnet": "archindex.spaces.mnasnet:MnasNet",
     "autoformer": "archindex.spaces.autoformer:AutoFormer",
