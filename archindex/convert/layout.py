@@ -21,6 +21,7 @@ import numpy as np
 
 from archindex.convert.crossings import few_crossings
 from archindex.convert.positions import positions
+from archindex.core.errors import ArgumentError
 
 GAP_X: Final = 26.0
 """Least distance between two boxes of one layer, in pixels."""
@@ -34,6 +35,8 @@ TALLEST: Final = 1500.0
 """Height from which a part is cut into columns."""
 MOST_CUT: Final = 4
 """Trunks that may run from one column into the next; where more run, nothing is cut."""
+MOST_BENDS: Final = 100_000
+"""Bends of a drawing, one for each layer that a trunk passes: more take minutes and hundreds of megabytes."""
 PULLED: Final = 6
 """Layers over which an input is pulled to the top and an output to the bottom."""
 
@@ -88,6 +91,11 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
         Width and height of every node's box.
     edges : sequence of (int, int)
         Source and target; an edge may stand several times.
+
+    Raises
+    ------
+    ArgumentError
+        If the edges need more than `MOST_BENDS` bends.
     """
     layout = Layout([(0.0, 0.0)] * len(sizes))
     x = 0.0
@@ -168,7 +176,8 @@ class _Part:
         self.row: dict[int, tuple[float, float]] = {}
         self._next = len(sizes)
         rank = _ranks(nodes, edges)
-        layers: list[list[int]] = [[] for _ in range(max(rank.values()) + 1)]
+        self.depth = max(rank.values()) + 1
+        layers: list[list[int]] = [[] for _ in range(self.depth)]
         for v in nodes:
             layers[rank[v]].append(v)
         leaving: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -215,6 +224,12 @@ class _Part:
     def _bend(self, above: int) -> int:
         bend = self._next
         self._next += 1
+        if len(self.size) - len(self.real) == MOST_BENDS:
+            raise ArgumentError(
+                f"expected a graph to draw whose lines have at most {MOST_BENDS} bends",
+                got=f"{len(self.real)} nodes in {self.depth} layers and {len(self.edges)} edges",
+                fix="write .dot and give it to a program of Graphviz",
+            )
         self.size[bend] = (0.0, 0.0)
         self.down[bend] = []
         self.down[above].append(bend)

@@ -52,7 +52,7 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
     Raises
     ------
     ArgumentError
-        If the graph has more nodes.
+        If the graph has more nodes, or so many long edges that nobody could follow them.
     """
     graph = drawn.graph if isinstance(drawn, Architecture) else drawn
     if graph.n_nodes > MOST_NODES:

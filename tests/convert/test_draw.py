@@ -204,6 +204,13 @@ def test_too_large_a_graph_is_refused() -> None:
         to_svg(ArchGraph(("add",) * (MOST_NODES + 1), ()))
 
 
+def test_too_many_long_edges_are_refused() -> None:
+    n = 700
+    edges = [(i, i + 1, 0) for i in range(n - 1)] + [(i, n - 1 - i % 7, 0) for i in range(n // 2)]
+    with pytest.raises(ArgumentError, match="bends"):
+        to_svg(ArchGraph(("conv",) * n, tuple(edges)))
+
+
 def tokens(text: str) -> list[str]:
     """The tokens of a text in the DOT language; everything in it has to be one."""
     pattern = r'\s+|"(?:[^"\\\n]|\\[^\n])*"|[A-Za-z_][A-Za-z_0-9]*|-?\d+(?:\.\d+)?|->|[{}\[\]=,;]'
