@@ -129,7 +129,7 @@ def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, 
         raise DataUnavailableError(
             f"expected {file.name} of the data set {spec.name}: its authors give no address that a program "
             f"can fetch",
-            fix=_by_hand(spec),
+            fix=spec.remedy,
         )
     reasons = []
     downloader = ResumingDownloader(path.with_name(path.name + ".part"), file.name, progress)
@@ -164,9 +164,9 @@ def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, 
     )
 
 
-def _by_hand(spec: DatasetSpec, first: str = "") -> str:
-    remedy = f"get it by hand ({spec.homepage}) and type: archindex data get {spec.name} --from-file FILE"
-    return f"{first}; or {remedy}" if first else remedy
+def _by_hand(spec: DatasetSpec, first: str) -> str:
+    """Return what to do first, and what else would do."""
+    return f"{first}; or get it by hand ({spec.homepage}) and type: archindex data get {spec.name} --from-file FILE"
 
 
 @contextmanager

@@ -43,6 +43,19 @@ DATASETS: Final[Mapping[str, str]] = {
     "torchvision_models": "archindex.datasets.tables.torchvision_models",
     "pytorchcv_models": "archindex.datasets.tables.pytorchcv_models",
     "archai_facial_landmark": "archindex.datasets.tables.archai_facial_landmark",
+    "nasbench101": "archindex.datasets.official.nasbench101",
+    "nasbench101_full": "archindex.datasets.official.nasbench101_full",
+    "nats_tss": "archindex.datasets.official.nats_tss",
+    "nats_sss": "archindex.datasets.official.nats_sss",
+    "hw_nas_bench_nasbench201": "archindex.datasets.official.hw_nas_bench_nasbench201",
+    "hw_nas_bench_fbnet": "archindex.datasets.official.hw_nas_bench_fbnet",
+    "transnas101_micro": "archindex.datasets.official.transnas101_micro",
+    "transnas101_macro": "archindex.datasets.official.transnas101_macro",
+    "nasbench_macro": "archindex.datasets.official.nasbench_macro",
+    "nasbench_nlp": "archindex.datasets.official.nasbench_nlp",
+    "accel_nasbench": "archindex.datasets.official.accel_nasbench",
+    "timm_results": "archindex.datasets.official.timm_results",
+    "timm_benchmark_infer": "archindex.datasets.official.timm_benchmark_infer",
 }
 """Module of every data set that archindex knows."""
 
@@ -150,6 +163,12 @@ class DatasetSpec:
             return (
                 f"set the environment variable ARCHINDEX_DATA to a folder that holds "
                 f"{' and '.join(self.tables)}"
+            )
+        by_hand = [file.name for file in self.files if not file.urls]
+        if by_hand:
+            return (
+                f"get {' and '.join(by_hand)} by hand ({self.homepage}) and type: "
+                f"archindex data get {self.name} --from-file FILE"
             )
         return f"type: archindex data get {self.name}" if self.files else "import it again"
 
