@@ -166,7 +166,8 @@ def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, 
 
 def _by_hand(spec: DatasetSpec, first: str) -> str:
     """Return what to do first, and what else would do."""
-    return f"{first}; or get it by hand ({spec.homepage}) and type: archindex data get {spec.name} --from-file FILE"
+    by_hand = f"archindex data get {spec.name} --from-file FILE"
+    return f"{first}; or get it by hand ({spec.homepage}) and type: {by_hand}"
 
 
 @contextmanager
