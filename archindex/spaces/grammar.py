@@ -9,82 +9,44 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.batch import GraphBatch
 from archindex.core.build import GraphBuilder, Terms
+from archindex.core.canonical import reduce_batch
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import SearchSpace
-from archindex.spaces.match import Pick, find_decisions
+from archindex.spaces.chart import find_derivation
+from archindex.spaces.derivation import Node, Rules, Tree, n_productions
 from archindex.spaces.natives import check_length
 
 _TOKEN: Final = re.compile(r"\s*([A-Za-z0-9_.]+|[(),])")
 
 
-@dataclass(frozen=True)
-class Production:
-    """One way to expand a nonterminal.
+class _Planted:
+    """A node of a known derivation."""
 
-    Attributes
-    ----------
-    name : str
-        What the native string calls it, unique in its nonterminal: letters, digits, ``_`` and ``.``.
-    children : tuple of str
-        The nonterminals to expand next; none for a terminal.
-    weight : float
-        How often it is drawn, against the other productions of its nonterminal.
-    """
-
-    name: str
-    children: tuple[str, ...] = ()
-    weight: float = 1.0
-
-
-class Tree(NamedTuple):
-    """A derivation: the number of the production taken, and the derivations of its children."""
-
-    production: int
-    children: tuple[Tree, ...] = ()
-
-
-class Node:
-    """A node of a derivation while its graph is built.
-
-    Calling it with a value applies what it derives to that value.
-    """
-
-    def __init__(self, space: GrammarSpace, g: GraphBuilder, symbol: str, pick: Pick) -> None:
-        self._space, self._g, self._symbol, self._pick = space, g, symbol, pick
-
-    @cached_property
-    def number(self) -> int:
-        """Number of the production taken; decided when first asked for."""
-        return self._pick(len(self._space.rules[self._symbol]))
+    def __init__(self, space: GrammarSpace, g: GraphBuilder, symbol: str, tree: Tree) -> None:
+        self._space, self._g, self._tree = space, g, tree
+        self._production = space.rules[symbol][tree.production]
 
     @property
     def name(self) -> str:
-        """Name of the production taken."""
-        return self._space.rules[self._symbol][self.number].name
+        return self._production.name
 
     @cached_property
-    def children(self) -> tuple[Node, ...]:
-        """Nodes of the nonterminals to expand."""
-        symbols = self._space.rules[self._symbol][self.number].children
-        return tuple(Node(self._space, self._g, symbol, self._pick) for symbol in symbols)
+    def children(self) -> tuple[_Planted, ...]:
+        below = zip(self._production.children, self._tree.children, strict=True)
+        return tuple(_Planted(self._space, self._g, symbol, tree) for symbol, tree in below)
 
     def __call__(self, x: Terms) -> Terms:
-        """Add the ops that this node derives, reading `x`, and return their value."""
         return self._space._expand(self._g, self, x)
-
-    def tree(self) -> Tree:
-        """Return the derivation below this node."""
-        return Tree(self.number, tuple(child.tree() for child in self.children))
 
 
 class GrammarSpace(SearchSpace[Tree]):
@@ -101,18 +63,20 @@ class GrammarSpace(SearchSpace[Tree]):
     start : str
         The nonterminal of a whole architecture.
     max_productions : int
-        Largest derivation of the space; the grammar itself may derive larger ones.
+        Largest derivation of the space, at most a few hundred; the grammar itself may derive larger ones.
     """
 
-    rules: ClassVar[Mapping[str, tuple[Production, ...]]]
+    rules: ClassVar[Rules]
     start: ClassVar[str]
     max_productions: ClassVar[int]
 
     @abstractmethod
     def _expand(self, g: GraphBuilder, node: Node, x: Terms) -> Terms:
-        """Add the ops of one production that reads `x`; its children are called where they come in.
+        """Add the ops of one production that reads `x`, and return their value.
 
-        Every child must be called, or its ``name`` asked for.
+        Children are called with the value that they read, once or several times; of a child that is no
+        function of a value the ``name`` is asked for, and of every child one or the other. The graph is read
+        back by running this on unknown values: values may be passed on and summed, not looked at.
         """
 
     def _allowed(self, tree: Tree) -> bool:
@@ -195,34 +159,24 @@ class GrammarSpace(SearchSpace[Tree]):
 
     def _graph(self, genotype: Tree) -> ArchGraph:
         g = GraphBuilder()
-        root = Node(self, g, self.start, _never)
-        _plant(root, genotype)
-        g.output(root(g.input()))
+        g.output(_Planted(self, g, self.start, genotype)(g.input()))
         return g.graph()
 
     def _genotype(self, graph: ArchGraph) -> Tree:
-        def build(g: GraphBuilder, pick: Pick) -> None:
-            taken = 0
-
-            def counted(n: int, /) -> int:
-                nonlocal taken
-                taken += 1
-                # Beyond the largest derivation nothing can match: no option is offered.
-                return pick(n if taken <= self.max_productions else 0)
-
-            g.output(Node(self, g, self.start, counted)(g.input()))
-
-        found = find_decisions(build, graph)
-        if found is not None:
-            answers = iter(found)
-            g = GraphBuilder()
-            root = Node(self, g, self.start, lambda _: next(answers))
-            root(g.input())
-            tree = root.tree()
-            if self._allowed(tree):
+        for functional in (False, True):
+            target = reduce_batch(GraphBatch.from_graphs([graph])).graph(0) if functional else graph
+            tree = find_derivation(
+                self.rules,
+                self.start,
+                self._expand,
+                target,
+                functional=functional,
+                limit=self.max_productions,
+            )
+            if tree is not None and self._allowed(tree):
                 return tree
         raise ArchitectureError(
-            f"expected the graph of a {self.name} architecture", got=f"{graph.n_nodes} nodes {graph.ops}"
+            f"expected the graph of a {self.name} architecture", got=f"{graph.n_nodes} nodes {graph.ops[:20]}"
         )
 
     def _draw(self, rng: np.random.Generator) -> Tree:
@@ -253,7 +207,7 @@ class GrammarSpace(SearchSpace[Tree]):
         changed = dict.fromkeys(self._changed(self.start, genotype))
         changed.pop(genotype, None)
         for tree in changed:
-            if _n_productions(tree) <= self.max_productions and self._allowed(tree):
+            if n_productions(tree) <= self.max_productions and self._allowed(tree):
                 yield tree
 
     def _changed(self, symbol: str, tree: Tree) -> Iterator[Tree]:
@@ -317,18 +271,3 @@ class GrammarSpace(SearchSpace[Tree]):
             for symbol, number in new.items():
                 counts[symbol].append(number)
         return counts
-
-
-def _never(n: int, /) -> int:
-    raise AssertionError("every production of a planted derivation is known")
-
-
-def _plant(node: Node, tree: Tree) -> None:
-    """Fix the productions of a node and of all below it."""
-    node.number = tree.production
-    for child, subtree in zip(node.children, tree.children, strict=True):
-        _plant(child, subtree)
-
-
-def _n_productions(tree: Tree) -> int:
-    return 1 + sum(map(_n_productions, tree.children))
