@@ -9,11 +9,12 @@ from typing import Final
 
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture, Costed
+from archindex.spaces.cells import CellSpace
 
 LONGEST_OP: Final = 26
 """Characters of an op's name; longer names are shortened in the middle."""
 LONGEST_NATIVE: Final = 90
-"""Characters of a native string in a title."""
+"""Characters of a native string in a title; a wide drawing has room for more."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ _SQUARE: Final = frozenset(
     {"conv", "separable_conv", "dilated_conv", "transposed_conv", "mbconv"}
 ) | frozenset({"avg_pool", "max_pool"})
 
+_ONE: Final = ("stride", "dilation", "groups")
+
 SHORT: Final[dict[str, str]] = {
     "kernel": "k",
     "stride": "s",
@@ -121,9 +124,25 @@ def attribute_text(op: str, attrs: Mapping[str, float]) -> str:
 
 
 def shown_attributes(op: str, attrs: Mapping[str, float]) -> list[str]:
-    """Return the attributes that `attribute_text` shows."""
+    """Return the attributes that `attribute_text` shows: not what stands beside the op, nor a stride of 1."""
     beside = {"kernel"} if op in _SQUARE else set()
-    return [name for name in SHORT if name in attrs and name not in beside]
+    plain = {name for name in _ONE if attrs.get(name) == 1}
+    return [name for name in SHORT if name in attrs and name not in beside | plain]
+
+
+def cell_names(drawn: ArchGraph | Architecture) -> dict[int, str]:
+    """Return the name of the cell that ends in an output, by node; nothing where there is one cell only."""
+    cells = (
+        drawn.space.cells if isinstance(drawn, Architecture) and isinstance(drawn.space, CellSpace) else ()
+    )
+    if len(cells) < 2 or not isinstance(drawn, Architecture):
+        return {}
+    graph = drawn.graph
+    return {
+        node: cells[int(attrs["index"])].name
+        for node, (op, attrs) in enumerate(zip(graph.ops, graph.attrs, strict=True))
+        if op == "output" and attrs.get("index", -1) in range(len(cells))
+    }
 
 
 def ordered_nodes(graph: ArchGraph) -> frozenset[int]:
@@ -132,13 +151,13 @@ def ordered_nodes(graph: ArchGraph) -> frozenset[int]:
     return frozenset(target for target, n in ports.items() if n > 1)
 
 
-def title_of(drawn: ArchGraph | Architecture) -> tuple[str, list[str]]:
-    """Return the heading of a drawing and the lines below it."""
+def title_of(drawn: ArchGraph | Architecture, room: int = LONGEST_NATIVE) -> tuple[str, list[str]]:
+    """Return the heading of a drawing and the lines below it, the native string within `room` characters."""
     graph = drawn.graph if isinstance(drawn, Architecture) else drawn
     size = f"{graph.n_nodes} nodes, {len(graph.edges)} edges"
     if not isinstance(drawn, Architecture):
         return "graph", [size]
-    lines = [shortened(printable(drawn.native), LONGEST_NATIVE)]
+    lines = [shortened(printable(drawn.native), room)]
     space = drawn.space
     if isinstance(space, Costed):
         dataset = space.datasets[0]

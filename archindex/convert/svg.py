@@ -7,7 +7,9 @@ from typing import Final
 
 from archindex.convert.labels import (
     KINDS,
+    LONGEST_NATIVE,
     attribute_text,
+    cell_names,
     kind_of,
     letters_of,
     number,
@@ -40,9 +42,9 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
     """Return a picture of an architecture, as SVG text.
 
     Data flow from top to bottom. A box is a node: its op, below it its attributes by letters that the legend
-    explains, its colour the kind of op; all attributes are in its tooltip. Lines that leave a box share one
-    trunk. Numbers at the ends of lines are input ports, where their order matters. What nothing connects,
-    such as the two cells of DARTS, stands side by side.
+    explains, its colour the kind of op; all attributes are in its tooltip, also a stride, dilation or number
+    of groups of 1. Lines that leave a box share one trunk. Numbers at the ends of lines are input ports, where
+    their order matters. What nothing connects, such as the two cells of DARTS, stands side by side.
 
     Parameters
     ----------
@@ -66,11 +68,12 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
         entering[target] += 1
     sizes = [_box(op, attrs, n) for op, attrs, n in zip(graph.ops, graph.attrs, entering, strict=True)]
     layout = layered(sizes, [(source, target) for source, target, _ in graph.edges])
-    name, lines = title_of(drawn)
+    name, lines = title_of(drawn, max(LONGEST_NATIVE, int(layout.width / 8)))
     legend = _Legend(graph)
     width = max(NARROWEST, layout.width, text_width(name, 17.0) * 1.15, *(text_width(t, 12.0) for t in lines))
     legend_height = legend.wrap(width)
-    top = MARGIN + 24 + 18 * len(lines) + 16
+    cells = cell_names(drawn)
+    top = MARGIN + 24 + 18 * len(lines) + (40 if cells else 16)
     bottom = top + layout.height + 28
     picture = Picture(width + 2 * MARGIN, bottom + legend_height + MARGIN)
     if isinstance(drawn, Architecture):
@@ -80,6 +83,9 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
         picture.text(MARGIN, MARGIN + 36 + 18 * i, line, 12.0, PALE)
     picture.move(MARGIN + max(0.0, (width - layout.width) / 2), top)
     _draw(picture, graph, layout, sizes)
+    for nodes, left, _ in layout.parts:
+        for node in cells.keys() & nodes:
+            picture.text(left, -14, f"{cells[node]} cell", 14.0, INK, bold=True)
     picture.move(MARGIN, bottom)
     legend.draw(picture)
     return picture.done()
