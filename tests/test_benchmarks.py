@@ -119,3 +119,12 @@ def test_fuzz_notices_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         "a message that does not say what was expected",
     } <= set(outcome.kinds)
     assert outcome.failures == sum(outcome.kinds.values())
+
+
+@needs_tables
+def test_nb101_flat(tmp_path: Path) -> None:
+    report = run("nb101_flat", tmp_path / "out.json", "--rows", "2000", "20000", "--rounds", "1")
+    small, large = report["results"]
+    assert [small["distinct_ids"], large["distinct_ids"]] == [small["rows"], large["rows"]] == [2000, 20000]
+    # No Python object for each architecture.
+    assert abs(large["objects"] - small["objects"]) < 200
