@@ -42,8 +42,8 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
     """Return a picture of an architecture, as SVG text.
 
     Data flow from top to bottom. A box is a node: its op, below it its attributes by letters that the legend
-    explains, its colour the kind of op; all attributes are in its tooltip, also a stride, dilation or number
-    of groups of 1. Lines that leave a box share one trunk. Numbers at the ends of lines are input ports, where
+    explains, its colour the kind of op; all attributes are in its tooltip, also strides, dilations and
+    groups of 1. Lines that leave a box share one trunk. Numbers at the ends of lines are input ports, where
     their order matters. What nothing connects, such as the two cells of DARTS, stands side by side.
 
     Parameters
