@@ -193,7 +193,7 @@ def _damaged(place: Path, error: object) -> DataUnavailableError:
     return DataUnavailableError(
         f"expected the table {place.name} in {place}",
         got=str(error),
-        fix="it is damaged or was written by another version: import it again",
+        fix=f"it is damaged or was written by another version: delete {place} and import it again",
     )
 
 

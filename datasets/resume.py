@@ -62,13 +62,14 @@ class ResumingDownloader:
         Interrupted
             If the address refuses, or several attempts in a row brought nothing.
         """
-        failed = 0
-        while failed < ATTEMPTS:
-            before = self._size()
+        failed, most = 0, 0
+        while True:
             try:
                 self._attempt(url)
             except ConnectionError as error:
-                failed = failed + 1 if self._size() <= before else 0
+                # Only what was never there before is progress: a server may send the same part for ever.
+                failed = 0 if self._size() > most else failed + 1
+                most = max(most, self._size())
                 if failed == ATTEMPTS:
                     raise Interrupted(f"{url}: {error}") from error
                 time.sleep(WAIT_SECONDS * failed)
@@ -113,8 +114,10 @@ class ResumingDownloader:
         if response.status_code == 206:
             total = self._checked_range(url, response, have)
         else:
-            have, total = 0, int(response.headers.get("Content-Length", 0))
-            self._remember(url, response)
+            # The length of a compressed answer is not that of the file, and a part of it is of no use.
+            encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+            have, total = 0, 0 if encoded else int(response.headers.get("Content-Length", 0))
+            self._remember(url, "" if encoded else _validator(response))
         with self.part.open("ab" if have else "wb") as file:
             for piece in response.iter_content(_PIECE):
                 file.write(piece)
@@ -131,11 +134,7 @@ class ResumingDownloader:
             raise Interrupted(f"{url}: the server sent another part of the file than was asked for")
         return int(said[3])
 
-    def _remember(self, url: str, response: Response) -> None:
-        # A weak ETag does not promise the same bytes.
-        validator = response.headers.get("ETag", "")
-        if not validator or validator.startswith("W/"):
-            validator = response.headers.get("Last-Modified", "")
+    def _remember(self, url: str, validator: str) -> None:
         self.state.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
     def _resumable(self, url: str) -> tuple[int, str]:
@@ -151,6 +150,13 @@ class ResumingDownloader:
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
+
+
+def _validator(response: Response) -> str:
+    """Return what tells the version of the file, ``""`` where nothing does."""
+    # A weak ETag does not promise the same bytes.
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
 def _reason(error: Exception) -> str:

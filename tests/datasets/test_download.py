@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import sys
@@ -34,6 +35,7 @@ class Site:
         self.status: dict[str, int] = {}
         self.ranges = True
         self.kind = "application/octet-stream"
+        self.encoding = ""
         self.asked: list[tuple[str, str | None]] = []
         self.address = ""
 
@@ -66,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Type", site.kind)
         self.send_header("Content-Length", str(len(body)))
+        if site.encoding:
+            self.send_header("Content-Encoding", site.encoding)
         self.end_headers()
         if site.drops:
             body = body[: site.drops.pop(0)]
@@ -87,6 +91,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"site": state}))
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
     monkeypatch.setattr("archindex.datasets.resume.WAIT_SECONDS", 0.001)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield state
@@ -189,6 +194,20 @@ def test_a_part_that_is_longer_than_the_whole_is_fetched_anew(site: Site) -> Non
     downloads_folder().mkdir(parents=True)
     (downloads_folder() / "toy.bin.part").write_bytes(CONTENT + b"more")
     (downloads_folder() / "toy.bin.part.json").write_text(json.dumps({"url": site.url(), "validator": '"1"'}))
+    assert fetched(spec(site.url(), sha256=SHA256)) == CONTENT
+
+
+def test_a_server_that_always_drops_at_one_place_is_given_up(site: Site) -> None:
+    # Without a validator every attempt begins anew and comes as far as the one before.
+    site.validators = {}
+    site.drops = [16 * KB64] * 100
+    with pytest.raises(DataUnavailableError, match=r"Incomplete|ended"):
+        fetch(spec(site.url()))
+    assert len(site.asked) < 10
+
+
+def test_a_compressed_answer_is_taken_whole(site: Site) -> None:
+    site.content, site.encoding = gzip.compress(CONTENT), "gzip"
     assert fetched(spec(site.url(), sha256=SHA256)) == CONTENT
 
 
