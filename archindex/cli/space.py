@@ -25,6 +25,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a search spac
 DISTINCT: Final = {
     "nasbench101": 423_624,
     "nasbench201": 5_425,
+    "nats_sss": 32_768,
+    "pit": 4_320,
+    "nasbench_graph": 26_206,
 }
 """Number of arch_ids of the spaces that were counted out; the tests count the small ones again."""
 

@@ -143,6 +143,7 @@ def test_bad_input_is_told(cli: Any, arguments: tuple[str, ...], code: int, part
     assert part in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", commands.DISTINCT)
 def test_numbers_of_arch_ids_are_counted(name: str) -> None:
     space = ax.space(name)

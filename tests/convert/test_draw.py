@@ -165,6 +165,25 @@ def test_the_title_tells_space_native_and_costs() -> None:
     assert quantity(params) + " params" in texts[2]
 
 
+def test_cells_stand_side_by_side_under_their_names() -> None:
+    arch = ax.space("darts").sample(1, seed=4)[0]
+    texts = {t.text: t for t in ElementTree.fromstring(to_svg(arch)).iter(f"{SVG}text")}
+    normal, reduce = texts["normal cell"], texts["reduce cell"]
+    assert normal.attrib["y"] == reduce.attrib["y"]
+    x = {
+        name: float(texts[name].attrib["x"])
+        for name in ("normal cell", "output 0", "reduce cell", "output 1")
+    }
+    assert list(x.values()) == sorted(x.values())
+    assert not any("cell" in str(text) for text in titles("nasbench201"))
+
+
+def titles(name: str) -> list[str | None]:
+    """Every text of a drawing but those of its first lines."""
+    root = ElementTree.fromstring(to_svg(ax.space(name).sample(1, seed=0)[0]))
+    return [t.text for t in root.iter(f"{SVG}text")][3:]
+
+
 def test_ports_stand_where_their_order_matters_only() -> None:
     ops = ("input", "input", "sub", "output")
     attrs: tuple[dict[str, float], ...] = ({"index": 0.0}, {"index": 1.0}, {}, {})
