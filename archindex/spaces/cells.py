@@ -218,7 +218,7 @@ class CellSpace(ChoiceSpace):
     def _applied(self, op: str, stride: int) -> Op:
         """Return the op of the shared vocabulary, with its attributes, behind a native op.
 
-        With a stride, a skip is no identity: it is a 1x1 convolution (DARTS' factorised reduction).
+        With a stride, a skip is no identity: it is a 1x1 convolution.
         """
         name, attrs = self.ops[op]
         if stride == 1:

@@ -14,6 +14,7 @@ SPACES: Final[dict[str, str]] = {
     "nasbench201": "archindex.spaces.nasbench201:NASBench201",
     "nats_sss": "archindex.spaces.nats_sss:NATSSize",
     "darts": "archindex.spaces.darts:DARTS",
+    "nasnet": "archindex.spaces.nasnet:NASNet",
     "fbnet": "archindex.spaces.fbnet:FBNet",
     "mobilenetv3": "archindex.spaces.mobilenetv3:MobileNetV3",
     "proxylessnas": "archindex.spaces.proxylessnas:ProxylessNAS",

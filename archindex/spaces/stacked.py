@@ -15,7 +15,7 @@ import numpy as np
 
 from archindex.core.checks import check_choice
 from archindex.spaces.base import Architecture, Costs
-from archindex.spaces.cells import CellSpace, Edges
+from archindex.spaces.cells import CellSpace, Edges, Op
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -87,6 +87,15 @@ class StackedCells(CellSpace):
     """
 
     skeletons: ClassVar[Mapping[str, Skeleton]]
+
+    def _applied(self, op: str, stride: int) -> Op:
+        """Return the op behind a native op; a skip with a stride is DARTS' factorised reduction.
+
+        That looks at two pixels of every 2x2 window; a 1x1 convolution is another op.
+        """
+        name, attrs = super()._applied(op, stride)
+        skips = stride > 1 and self.ops[op][0] == "skip"
+        return ("conv", {"kernel": 2, "stride": stride}) if skips else (name, attrs)
 
     @property
     def datasets(self) -> tuple[str, ...]:

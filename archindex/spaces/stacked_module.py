@@ -136,7 +136,7 @@ def edge(op: str, channels: int, stride: int) -> nn.Module:
         return _depthwise(channels, kernel, stride, 2)
     if kind == "conv":
         return relu_conv_bn(channels, channels, kernel, stride=stride)
-    # conv_1x7_7x1: a row, then a column.
+    # conv_7x1_1x7: a row, then a column.
     row = nn.Conv2d(channels, channels, (1, kernel), (1, stride), (0, kernel // 2), bias=False)
     column = nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (kernel // 2, 0), bias=False)
     return nn.Sequential(nn.ReLU(), row, column, nn.BatchNorm2d(channels))
