@@ -88,7 +88,8 @@ class Step:
     flops: int | None = 0
     # Elements of the constant operand, for what may belong to the layer before.
     operand: int | None = None
-    bypassed: bool = False
+    # Goes if nothing reads it.
+    optional: bool = False
 
 
 class Builder:
@@ -188,13 +189,24 @@ class Builder:
             inner = self.steps[x.step]
             before = inner.inputs[0][0]
             source = Value(self._reshaped[x.step], before)
-            inner.bypassed = True
+            inner.optional = True
         if shape is not None and source.shape is not None and _solid(source.shape) == _solid(shape):
             return Value(shape, source.step)
         value = self.op("reshape", name, [source], shape)
         if value.step is not None:
             self._reshaped[value.step] = source.shape
         return value
+
+    def item(self, name: str, whole: Value, shape: Shape | None, index: int) -> Value:
+        """Add one of several outputs of an op."""
+        return self.parts([self.op("item", name, [whole], shape, {"index": float(index)})])[0]
+
+    def parts(self, values: list[Value]) -> list[Value]:
+        """Mark the outputs of an op, each a step of its own, as steps that go if nothing reads them."""
+        for value in values:
+            if value.step is not None and self.steps[value.step].op in ("item", "slice"):
+                self.steps[value.step].optional = True
+        return values
 
     def _is_zero(self, value: Value) -> bool:
         return value.step is not None and self.steps[value.step].op == "none"

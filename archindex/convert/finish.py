@@ -31,7 +31,7 @@ def finish(build: Builder) -> Network:
     _join_sums(steps, readers, gone)
     for number in reversed(range(len(steps))):
         step = steps[number]
-        if step.bypassed and not readers[number] and number not in gone:
+        if step.optional and not readers[number] and number not in gone:
             gone.add(number)
             for source, _ in step.inputs:
                 readers[source] -= 1

@@ -136,7 +136,7 @@ class _Importer:
             elif i == 0 or made.step is None:
                 self.values[name] = made
             else:
-                self.values[name] = self.build.op("item", name, [made], self.shapes.get(name), {"index": i})
+                self.values[name] = self.build.item(name, made, self.shapes.get(name), i)
 
     def _lower(self, node: Node) -> Value | list[Value]:
         from onnx.defs import has

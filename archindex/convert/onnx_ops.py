@@ -202,12 +202,14 @@ def _split(build: Builder, node: Node) -> list[Value]:
         sizes = [s for s in seen if s is not None]
     if len(sizes) != outputs:
         whole = build.op("split", node.label, node.operands, None)
-        return [build.op("item", node.label, [whole], s, {"index": i}) for i, s in enumerate(node.shapes)]
+        return [build.item(node.label, whole, s, i) for i, s in enumerate(node.shapes)]
     starts = [0, *(int(end) for end in itertools.accumulate(sizes))]
-    return [
-        layers.part(build, node.proto.output[i], x, node.shapes[i], axis, start)
-        for i, start in enumerate(starts[:-1])
-    ]
+    return build.parts(
+        [
+            layers.part(build, node.proto.output[i], x, node.shapes[i], axis, start)
+            for i, start in enumerate(starts[:-1])
+        ]
+    )
 
 
 def _adaptive(build: Builder, node: Node) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,11 @@ def to_pyg(graph: ArchGraph) -> Data:
     int64 (2, e); ``port``, int64 (e,); ``extra_ops``, list of str.
     """
     import torch
-    from torch_geometric.data import Data
+
+    with warnings.catch_warnings():
+        # torch-geometric scripts classes of its own when it is imported, which torch deprecates.
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        from torch_geometric.data import Data
 
     packed = GraphBatch.from_graphs([graph])
     return Data(

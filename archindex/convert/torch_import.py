@@ -95,6 +95,8 @@ def quiet_torch() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        # Recurrent layers keep a list of their weights.
+        warnings.filterwarnings("ignore", message=".*were assigned during export.*", category=UserWarning)
         yield
 
 
@@ -154,7 +156,7 @@ class _Importer:
                 return made[int(index)]  # type: ignore[arg-type]
             if index == 0 or made.step is None:
                 return Value(_shape(val), made.step, made.weights)
-            return self.build.op("item", node.name, [made], _shape(val), {"index": float(index)})  # type: ignore[arg-type]
+            return self.build.item(node.name, made, _shape(val), int(index))  # type: ignore[arg-type]
         call = Call(node, self.values, _shape(val[0] if isinstance(val, (tuple, list)) and val else val))
         operands = call.operands
         random = getattr(node.target, "_nondeterministic_seeded", False) or "rand" in name

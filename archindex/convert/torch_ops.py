@@ -194,13 +194,13 @@ def _split(build: Builder, call: Call) -> list[Value]:
     x, axis = call.need("self"), int(call.get("dim", 0))
     if x.shape is None:
         whole = build.op("split", call.name, [x], None)
-        return [build.op("item", call.name, [whole], s, {"index": i}) for i, s in enumerate(call.shapes)]
+        return [build.item(call.name, whole, s, i) for i, s in enumerate(call.shapes)]
     axis %= len(x.shape)
     parts, start = [], 0
     for i, shape in enumerate(call.shapes):
         parts.append(layers.part(build, f"{call.name}_{i}", x, shape, axis, start))
         start += shape[axis] if shape is not None and len(shape) == len(x.shape) else 1
-    return parts
+    return build.parts(parts)
 
 
 def _attention(build: Builder, call: Call) -> Value:
