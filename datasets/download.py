@@ -104,7 +104,11 @@ def _kept(spec: DatasetSpec, file: OfficialFile, offline: bool, progress: Progre
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{file.name}.lock"):
             expected = file.sha256 or _recorded(record)
-            if path.exists() and (not expected or _sha256(path) == expected):
+            if path.exists() and not expected:
+                # Laid there by hand: from now on it has to stay as it is.
+                _record(record, path)
+                return path
+            if path.exists() and _sha256(path) == expected:
                 return path
             if offline:
                 raise DataUnavailableError(
@@ -115,7 +119,7 @@ def _kept(spec: DatasetSpec, file: OfficialFile, offline: bool, progress: Progre
                 )
             _download(spec, file, path, expected, progress)
             if not file.sha256:
-                record.write_text(f"{_sha256(path)}  {file.name}\n", encoding="utf-8")
+                _record(record, path)
     except OSError as error:
         raise StorageError(f"expected to write {path}", got=str(error)) from error
     return path
@@ -147,12 +151,10 @@ def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, 
             reasons.append(str(error))
         except ValueError:
             # What pooch raises when the checksum differs; it has deleted the file.
-            reason = (
-                "not the file that its authors published"
-                if file.sha256
-                else (f"not the file that came first (delete {path.name}.sha256 in {path.parent} to take it)")
-            )
-            reasons.append(f"{url}: {reason}, by its sha256")
+            reason = "not the file that its authors published, by its sha256"
+            if not file.sha256:
+                reason = f"not the file that came first (delete {path}.sha256 to take it), by its sha256"
+            reasons.append(f"{url}: {reason}")
         else:
             if file.bytes is None or path.stat().st_size == file.bytes:
                 return
@@ -188,6 +190,10 @@ def _sha256(path: Path) -> str:
     import pooch
 
     return str(pooch.file_hash(path, alg="sha256"))
+
+
+def _record(record: Path, path: Path) -> None:
+    record.write_text(f"{_sha256(path)}  {path.name}\n", encoding="utf-8")
 
 
 def _recorded(record: Path) -> str:

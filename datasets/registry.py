@@ -139,7 +139,10 @@ def get(
         from archindex.datasets.download import fetch
 
         paths = fetch(about, from_files=from_files, offline=offline, progress=progress)
+        # Large archives take minutes: a bar on a terminal shows that they do.
+        progress("convert", 0, 1)
         keep_table(_module(name).convert(paths), replace=True)
+        progress("convert", 1, 1)
         return info(name)
     if not about.available:
         raise missing(about)

@@ -268,11 +268,20 @@ def test_a_damaged_copy_is_noticed_and_fetched_again(site: Site) -> None:
         fetch(about, offline=True)
     # What the address gives now is not what came first: the user decides.
     site.content = CONTENT[::-1]
-    with pytest.raises(DataUnavailableError, match=r"delete toy\.bin\.sha256"):
+    with pytest.raises(DataUnavailableError, match=r"delete .*toy\.bin\.sha256"):
         fetch(about)
     (downloads_folder() / "toy.bin.sha256").unlink()
     path.unlink(missing_ok=True)
     assert fetched(about) == CONTENT[::-1]
+
+
+def test_a_file_laid_there_by_hand_is_taken_and_stays_as_it_is(site: Site) -> None:
+    downloads_folder().mkdir(parents=True)
+    (downloads_folder() / "toy.bin").write_bytes(b"mine")
+    assert fetched(spec(), offline=True) == b"mine"
+    (downloads_folder() / "toy.bin").write_bytes(b"other")
+    with pytest.raises(DataUnavailableError, match="downloads are off"):
+        fetch(spec(), offline=True)
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+import subprocess
+import sys
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import DATASETS, get, info, load
 from archindex.datasets.known import OfficialFile
+from archindex.datasets.official.hw_nas_bench import METRICS
 
 OFFICIAL = [name for name, module in DATASETS.items() if ".official." in module]
 
@@ -74,3 +78,25 @@ def test_a_data_set_from_a_file_to_a_table(tmp_path: Path) -> None:
     # What was there stays, and nothing else is left behind.
     assert load("nasbench_macro").natives == table.natives
     assert [one.name for one in (Path(about.place).parent).iterdir()] == ["nasbench_macro"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "archindex", "data", "get", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_takes_a_file_and_tells_what_to_type(tmp_path: Path) -> None:
+    path = tmp_path / "HW-NAS-Bench-v1_0.pickle"
+    numbers = {key: [1.5] for key in METRICS}
+    config = [{"arch_str": "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"}]
+    part = {data: {**numbers, "config": config} for data in ("cifar10", "cifar100", "ImageNet16-120")}
+    path.write_bytes(pickle.dumps({"nasbench201": part}))
+    name = "hw_nas_bench_nasbench201"
+    done = run(name, "--from-file", str(path), "--offline", "--format", "quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == info(name).place
+    assert load(name).columns()["fpga_energy_mj"].values.tolist() == [1.5]
+    missing = run("nasbench101", "--offline")
+    assert missing.returncode == 1
+    assert "archindex data get nasbench101 --from-file FILE" in missing.stderr
+    assert run("nasbench101", "--from-file", str(tmp_path / "none")).returncode == 2
