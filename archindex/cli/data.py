@@ -16,6 +16,7 @@ from archindex.core.errors import ArgumentError
 if TYPE_CHECKING:
     from archindex.core.metrics import Series
     from archindex.datasets import DatasetInfo
+    from archindex.datasets.known import OfficialFile
 
 app = new_app("List, show, fetch and import tables of measurements.")
 
@@ -98,7 +99,7 @@ def show(sink: Sink, name: Name) -> None:
     sink.emit(
         Document(
             kind="data",
-            fields={**facts, "columns": columns},
+            fields={**facts, "files": _files(about), "columns": columns},
             grid=Grid(
                 tuple(SHOWN),
                 # Columns differ in kind: each number gets digits of its own.
@@ -109,7 +110,10 @@ def show(sink: Sink, name: Name) -> None:
                 flexible="source",
             ),
             quiet=[column["name"] for column in columns],
-            lead=[f"{key:<{width}}  {_yes(value)}" for key, value in facts.items() if value != ""],
+            lead=[
+                *(f"{key:<{width}}  {_yes(value)}" for key, value in facts.items() if value != ""),
+                *(f"{'file':<{width}}  {_manifest(file)}" for file in about.files),
+            ],
         )
     )
 
@@ -187,7 +191,7 @@ def get(
     sink.emit(
         Document(
             kind="data",
-            fields={**_facts(about), "columns": []},
+            fields={**_facts(about), "files": _files(about), "columns": []},
             grid=Grid(("name", "place"), [(about.name, about.place)]),
             quiet=[about.place],
         )
@@ -277,6 +281,18 @@ def _facts(about: DatasetInfo) -> dict[str, Any]:
     shown = ("name", "space", "rows", "measures", "description", "licence", "citation", "homepage")
     places = ("origin", "place", "remedy", "available")
     return {key: getattr(about, key) for key in (*shown, *places)}
+
+
+def _files(about: DatasetInfo) -> list[dict[str, Any]]:
+    return [
+        {"name": file.name, "urls": list(file.urls), "sha256": file.sha256, "bytes": file.bytes}
+        for file in about.files
+    ]
+
+
+def _manifest(file: OfficialFile) -> str:
+    where = " or ".join(file.urls) or "no address for programs"
+    return f"{file.name}: {where}, sha256 {file.sha256 or 'not published'}"
 
 
 def _yes(value: object) -> object:
