@@ -41,7 +41,8 @@ SPEC: Final = DatasetSpec(
     measures="losses on Penn Treebank and WikiText-2 of each run, training time, params",
     description=(
         "training, validation and test loss (nats a word) of recurrent cells at the epoch of the lowest "
-        "validation loss, each run; Penn Treebank, and WikiText-2 for some; runs that broke off have none"
+        "validation loss, each run; Penn Treebank, and WikiText-2 for some; runs that broke off have none; "
+        "the files are the logs.zip of three folders of the repository, under names of their own"
     ),
     licence="Apache-2.0",
     citation='Klyuchnikov et al., "NAS-Bench-NLP", IEEE Access 10, 2022',
