@@ -28,7 +28,7 @@ from archindex.datasets import (
     raw_columns,
     save_table,
 )
-from archindex.datasets.kept import remove_table
+from archindex.datasets.kept import keep_table, remove_table
 from archindex.datasets.parquet import write_parquet
 from archindex.spaces.nasbench201 import NASBench201
 
@@ -188,6 +188,20 @@ def test_info_tells_what_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "darts_oncenas545.parquet").touch()
     assert Path(info("darts_oncenas545").place) == tmp_path
     assert not info("nb201").available
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if info(name).files])
+def test_official_data_that_were_not_fetched_say_what_to_type(name: str) -> None:
+    assert not info(name).available
+    with pytest.raises(DataUnavailableError, match=f"type: archindex data get {name}( --from-file FILE)?$"):
+        load(name)
+    # The name is taken, and yet `save_table` is not the way to fill it.
+    with pytest.raises(ArgumentError, match="no data set of archindex has"):
+        save_table(table(name))
+    keep_table(table(name))
+    assert info(name).available
+    assert load(name).natives == table().natives
+    assert dataset_names() == list(DATASETS)
 
 
 def test_files_are_refused_for_what_is_not_made_of_them(tmp_path: Path) -> None:
