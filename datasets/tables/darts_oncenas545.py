@@ -23,7 +23,7 @@ SPEC: Final = DatasetSpec(
     ),
     licence="none stated (OnceNAS-Bench)",
     citation='"OnceNAS: Discovering Efficient On-device Inference Neural Networks for Edge Devices"',
-    homepage="https://github.com/OnceNAS/OnceNAS-Bench",
+    homepage="https://github.com/OnceNAS-Bench/OnceNAS-Bench",
     tables=("darts_oncenas545.parquet",),
 )
 
