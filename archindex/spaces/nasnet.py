@@ -1,8 +1,8 @@
 """NASNet cells: a normal and a reduction cell of five nodes, two picks with replacement into each, 13 ops.
 
 Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR 2018. The names of
-ops and the written form are those of quark0/darts (``cnn/genotypes.py``), which holds the cells of NASNet-A and
-AmoebaNet-A so.
+ops and the written form are those of quark0/darts (``cnn/genotypes.py``), which has the cells of NASNet-A and
+AmoebaNet-A in it.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_the_order_of_two_edges_says_nothing() -> None:
         ("('skip_connect', 0)", "('skip_connect', 1)"),
         ("('skip_connect', 0)", "('skip_connect', 4)"),
         ("('skip_connect', 0)", "('skip_connect', 00)"),
-        ("('skip_connect', 0)", "('skip_connect', ٣)"),
+        ("('skip_connect', 0)", "('skip_connect', \u0663)"),
         ("('skip_connect', 0), ", ""),
         ("('skip_connect', 0), ", "('skip_connect', 0), ('skip_connect', 1), ('skip_connect', 1), "),
         ("Genotype(", "Genotype(("),
