@@ -55,10 +55,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers with a GELU between them."""
+    """Two linear layers with an activation between them, GELU if none is given."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+    def __init__(self, dim: int, hidden: int, activation: nn.Module | None = None) -> None:
+        super().__init__(nn.Linear(dim, hidden), activation or nn.GELU(), nn.Linear(hidden, dim))
 
 
 class PreNorm(nn.Module):
@@ -78,9 +78,9 @@ class PreNorm(nn.Module):
 class PostNorm(nn.Module):
     """A residual branch whose sum is normalised: ``norm(x + branch(x, ...))``."""
 
-    def __init__(self, dim: int, branch: nn.Module) -> None:
+    def __init__(self, dim: int, branch: nn.Module, eps: float = 1e-5) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=eps)
         self.branch = branch
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
