@@ -18,6 +18,7 @@ SPACES: Final[dict[str, str]] = {
     "transnas101_micro": "archindex.spaces.transnas101:TransNAS101Micro",
     "transnas101_macro": "archindex.spaces.transnas101:TransNAS101Macro",
     "nasbench_macro": "archindex.spaces.nasbench_macro:NASBenchMacro",
+    "gan_cells": "archindex.spaces.gan_cells:GANCells",
     "fbnet": "archindex.spaces.fbnet:FBNet",
     "mobilenetv3": "archindex.spaces.mobilenetv3:MobileNetV3",
     "proxylessnas": "archindex.spaces.proxylessnas:ProxylessNAS",
