@@ -1,8 +1,8 @@
 """The networks of AutoGAN in torch.
 
 As in VITA-Group/AutoGAN (``models_search/building_blocks_search.py`` and ``models_search/shared_gan.py``;
-Gong et al., ICCV 2019). There the sums inside a cell are made in place, so that what a cell hands on as its first
-convolution holds what was added to it; so here.
+Gong et al., ICCV 2019). There the sums inside a cell are made in place, so that what a cell hands on as its
+first convolution holds what was added to it; so here.
 """
 
 from __future__ import annotations
