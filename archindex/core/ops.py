@@ -68,6 +68,11 @@ OPS: Final[tuple[str, ...]] = (
     "slice",
     "gather",
     "transpose",
+    "im2col",  # images to columns, one row a window
+    "col2im",
+    "scaled_matmul",  # divided by the root of the length of the rows
+    "positional_encoding",  # a learned tensor that is added
+    "blend",  # three ports: a * b + (1 - a) * c
 )
 """Names of the known ops; the position is the op's id in a `GraphBatch`. New ops go to the end."""
 
@@ -122,6 +127,7 @@ PARAMETRIC: Final[frozenset[str]] = frozenset(
         "layer_norm",
         "group_norm",
         "rms_norm",
+        "positional_encoding",
     }
 )
 """Ops that carry weights: two of them are never the same function, even with equal attributes and inputs."""

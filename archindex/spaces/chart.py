@@ -28,7 +28,9 @@ MAX_WORK: Final = 1_000_000
 """Options looked at after which a graph counts as unreadable; some seconds."""
 
 
-def find_derivation(rules: Rules, start: str, expand: Expand, target: ArchGraph, **how: Any) -> Tree | None:
+def find_derivation(
+    rules: Rules, start: str, expand: Expand, target: ArchGraph, *, functional: bool, limit: int
+) -> Tree | None:
     """Return the smallest derivation whose graph is `target`; None where there is none.
 
     Parameters
@@ -41,9 +43,10 @@ def find_derivation(rules: Rules, start: str, expand: Expand, target: ArchGraph,
         Adds the ops of a production.
     target : ArchGraph
         The graph, its nodes in any order, with one input and one output.
-    **how
-        ``functional``: whether skips and zeros of the derivation leave no trace in `target`; ``limit``: the
-        largest number of productions.
+    functional : bool
+        Whether skips and zeros of the derivation leave no trace in `target`.
+    limit : int
+        Largest number of productions.
     """
     ends = [[v for v, op in enumerate(target.ops) if op == end] for end in ("input", "output")]
     if any(len(nodes) != 1 or target.attrs[nodes[0]] for nodes in ends) or target.n_nodes > MAX_NODES:
@@ -53,7 +56,7 @@ def find_derivation(rules: Rules, start: str, expand: Expand, target: ArchGraph,
     read = wanted.reads[last]
     if set(read) - {0} or wanted.above((first, last)) != (1 << target.n_nodes) - 1:
         return None
-    chart = Chart(rules, expand, wanted, **how)
+    chart = Chart(rules, expand, wanted, functional, limit)
     try:
         table = chart.solve(start, (first,))
     except _ExhaustedError:

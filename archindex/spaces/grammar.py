@@ -201,8 +201,9 @@ class GrammarSpace(SearchSpace[Tree]):
     def _neighbors(self, genotype: Tree) -> Iterator[Tree]:
         """Yield the derivations with one production swapped, one wrapped around a subtree, or one unwrapped.
 
-        A swap takes a production with the same children. What is wrapped becomes one of the new children;
-        the others are the first terminal of their nonterminal. Unwrapping is the reverse.
+        A swap takes a production with the same children. What is wrapped becomes one of the new children, if
+        that may be expanded in the same way; the others are the first terminal of their nonterminal.
+        Unwrapping is the reverse.
         """
         changed = dict.fromkeys(self._changed(self.start, genotype))
         changed.pop(genotype, None)
@@ -216,9 +217,10 @@ class GrammarSpace(SearchSpace[Tree]):
             if number != tree.production and other.children == production.children:
                 yield Tree(number, tree.children)
             for position, child in enumerate(other.children):
-                if child == symbol:
+                inner = self._moved(tree, symbol, child)
+                if inner is not None:
                     filled = [Tree(self._first_terminal[s]) for s in other.children]
-                    filled[position] = tree
+                    filled[position] = inner
                     yield Tree(number, tuple(filled))
         for position, (child, kept) in enumerate(zip(production.children, tree.children, strict=True)):
             others = [
@@ -226,12 +228,23 @@ class GrammarSpace(SearchSpace[Tree]):
                 for at, (s, subtree) in enumerate(zip(production.children, tree.children, strict=True))
                 if at != position
             ]
-            if child == symbol and all(others):
-                yield kept
+            outer = self._moved(kept, child, symbol) if all(others) else None
+            if outer is not None:
+                yield outer
             for changed in self._changed(child, kept):
                 yield Tree(
                     tree.production, (*tree.children[:position], changed, *tree.children[position + 1 :])
                 )
+
+    def _moved(self, tree: Tree, symbol: str, to: str) -> Tree | None:
+        """Return a derivation of one nonterminal as one of another; None if that has no such production."""
+        if symbol == to:
+            return tree
+        production = self.rules[symbol][tree.production]
+        number = self._numbers[to].get(production.name)
+        if number is None or self.rules[to][number].children != production.children:
+            return None
+        return Tree(number, tree.children)
 
     @cached_property
     def _numbers(self) -> dict[str, dict[str, int]]:
