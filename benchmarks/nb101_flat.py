@@ -45,8 +45,9 @@ PROTOCOL: Final = (
     "texts), PackedCells.from_table (checks every cell), graphs (GraphBatch), arch_ids, costs, and one "
     "Parquet file with edge bits, ops, arch_id, accuracy, params and FLOPs. Every run is a process of its "
     "own that imports everything before the clock starts. peak_mb: largest resident memory of the "
-    "process, of which base_mb was there before. objects: how many more small blocks Python holds while a "
-    "chunk's arrays are alive, at most (sys.getallocatedblocks). distinct_ids is counted in the file that "
+    "process, of which base_mb was there before. objects: how many more small blocks Python holds after a "
+    "chunk, its arrays still alive, at most (sys.getallocatedblocks); arch_ids writes its digits through "
+    "strings of 8192 cells at a time, which are gone by then. distinct_ids is counted in the file that "
     "was written."
 )
 
