@@ -11,6 +11,8 @@ The same network gets the same graph, whether it comes from an ONNX file or from
 - A constant added to the output of one convolution or linear layer, one number a channel, is its bias. A
   constant scale or shift of the output of one batch norm, as Caffe writes it, belongs to the norm.
 - Batch norms are kept and never folded into convolutions.
+- Scaled dot-product attention is ``attention``, also where it is written out as products and a softmax.
+- ``x * sigmoid(x)`` is ``silu``, one divided by a root is ``rsqrt``.
 - A sum that feeds only another sum is joined with it.
 - A mean over all positions of an image, a pool over all of them and an adaptive pool to one are
   ``global_avg_pool``. Gemm, addmm and products with a constant matrix are ``linear``. Views and flattening
@@ -36,6 +38,9 @@ from archindex.convert.network import Shape
 from archindex.core.errors import ModelFileError
 from archindex.core.graph import MAX_NODES
 from archindex.core.ops import OP_ID
+
+_MASKED = -1e4
+"""Below this, a number in an attention mask stands for minus infinity."""
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
 """Ops whose operands come into one port."""
@@ -105,6 +110,8 @@ class Builder:
         Weights that some op reads.
     varied : set of str
         Weights that are known not to hold one number over and over.
+    masks : set of str
+        Weights that hold nothing but zeros and large negative numbers, as attention masks do.
     affine : set of str
         Scales and shifts that were given to the batch norm before.
     """
@@ -114,6 +121,7 @@ class Builder:
         self.weights: dict[str, int | None] = {}
         self.read: set[str] = set()
         self.varied: set[str] = set()
+        self.masks: set[str] = set()
         self.affine: set[str] = set()
         # The shape in which a reshape saw its input; it may differ by axes of length 1 from that of the step.
         self._reshaped: dict[int, Shape | None] = {}
@@ -123,6 +131,10 @@ class Builder:
         self.weights[name] = None if shape is None else math.prod(shape)
         if data is not None and data.size > 1 and (data != data.reshape(-1)[0]).any():
             self.varied.add(name)
+        if data is not None and data.dtype.kind == "f":
+            floats = data.astype(np.float64)
+            if ((floats == 0) | (floats < _MASKED)).all():
+                self.masks.add(name)
         return Value(shape, weights=(name,), data=data)
 
     def op(
@@ -175,6 +187,10 @@ class Builder:
             if len(dynamic) == 1 and dynamic[0].shape == shape:
                 return dynamic[0]
             operands = dynamic
+        if op == "mul" and len(dynamic) == len(operands) == 2:
+            gated = self._gated(dynamic[0], dynamic[1]) or self._gated(dynamic[1], dynamic[0])
+            if gated is not None:
+                return self.op("silu", name, [gated], shape)
         value = self.op(op, name, operands, shape)
         if len(dynamic) == 1 and len(constants) == 1 and constants[0].shape is not None:
             self.steps[-1].operand = math.prod(constants[0].shape)
@@ -190,7 +206,7 @@ class Builder:
             before = inner.inputs[0][0]
             source = Value(self._reshaped[x.step], before)
             inner.optional = True
-        if shape is not None and source.shape is not None and _solid(source.shape) == _solid(shape):
+        if shape is not None and source.shape is not None and solid(source.shape) == solid(shape):
             return Value(shape, source.step)
         value = self.op("reshape", name, [source], shape)
         if value.step is not None:
@@ -208,6 +224,24 @@ class Builder:
                 self.steps[value.step].optional = True
         return values
 
+    def reciprocal(self, name: str, x: Value, shape: Shape | None) -> Value:
+        """Add one divided by x; that of a root is ``rsqrt``."""
+        if x.step is None or self.steps[x.step].op != "sqrt":
+            return self.op("reciprocal", name, [x], shape)
+        root = self.steps[x.step]
+        root.optional = True
+        return self.op("rsqrt", name, [Value(root.shape, root.inputs[0][0])], shape)
+
+    def _gated(self, gate: Value, x: Value) -> Value | None:
+        """Return x where `gate` is its sigmoid."""
+        if gate.step is None or self.steps[gate.step].op != "sigmoid":
+            return None
+        sigmoid = self.steps[gate.step]
+        if not sigmoid.inputs or sigmoid.inputs[0][0] != x.step:
+            return None
+        sigmoid.optional = True
+        return x
+
     def _is_zero(self, value: Value) -> bool:
         return value.step is not None and self.steps[value.step].op == "none"
 
@@ -217,5 +251,6 @@ def own_name(name: str, origin: str) -> str:
     return f"{origin}::{name}" if name in OP_ID or not name else name
 
 
-def _solid(shape: Shape) -> Shape:
+def solid(shape: Shape) -> Shape:
+    """Return a shape without its axes of length 1."""
     return tuple(d for d in shape if d != 1)

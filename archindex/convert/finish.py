@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from archindex.convert.builder import Builder, Step
+from archindex.convert.fuse import fuse_attention
 from archindex.convert.network import Network
 from archindex.core.errors import ModelFileError
 from archindex.core.graph import ArchGraph
@@ -27,7 +28,8 @@ def finish(build: Builder) -> Network:
     """
     steps = build.steps
     readers = _readers(steps)
-    gone = _absorb(build, readers)
+    gone = fuse_attention(build, readers)
+    gone |= _absorb(build, readers, gone)
     _join_sums(steps, readers, gone)
     for number in reversed(range(len(steps))):
         step = steps[number]
@@ -66,13 +68,15 @@ def _readers(steps: list[Step]) -> list[int]:
     return readers
 
 
-def _absorb(build: Builder, readers: list[int]) -> set[int]:
+def _absorb(build: Builder, readers: list[int], fused: set[int]) -> set[int]:
     """Give constants that are one number a channel to the layer before; return the steps that went."""
     steps = build.steps
     becomes = list(range(len(steps)))
     gone: set[int] = set()
     for number, step in enumerate(steps):
         step.inputs = [(becomes[source], port) for source, port in step.inputs]
+        if number in fused:
+            continue
         if step.op not in ("add", "mul") or len(step.inputs) != 1 or step.operand is None:
             continue
         source = step.inputs[0][0]

@@ -86,12 +86,17 @@ def module_to_onnx(module: nn.Module, inputs: tuple[Any, ...], path: Path) -> Pa
             )
             assert program is not None
             model = program.model
+            weights = {name for name, _ in module.named_parameters(remove_duplicate=False)}
             # Constants are folded, but nothing is rewritten: the optimiser of the exporter would fold batch
-            # norms into convolutions.
+            # norms into convolutions. Weights stay as they are, so that shared ones stay shared.
             optimizer.fold_constants(
-                model, onnx_shape_inference=False, input_size_limit=_INLINE, output_size_limit=_INLINE
+                model,
+                onnx_shape_inference=False,
+                input_size_limit=_INLINE,
+                output_size_limit=_INLINE,
+                should_fold=lambda node: False if _changes_weights(node, weights) else None,
             )
-            _drop_zero_biases(model, {name for name, _ in module.named_parameters(remove_duplicate=False)})
+            _drop_zero_biases(model, weights)
             optimizer.remove_unused_nodes(model)
         except Exception as error:  # whatever the module, torch's exporter and its passes raise
             raise ArgumentError(
@@ -103,6 +108,13 @@ def module_to_onnx(module: nn.Module, inputs: tuple[Any, ...], path: Path) -> Pa
         except OSError as error:
             raise StorageError("expected a place to write the ONNX file to", got=str(path)) from error
     return path
+
+
+def _changes_weights(node: Any, weights: set[str]) -> bool:
+    """Return whether a node computes something from a weight, other than the weight itself."""
+    if node.op_type in ("Cast", "CastLike", "Identity"):
+        return False
+    return any(value is not None and value.name in weights for value in node.inputs)
 
 
 def _drop_zero_biases(model: Any, parameters: set[str]) -> None:

@@ -233,6 +233,10 @@ def _attention(build: Builder, node: Node) -> Value:
     return layers.attention(build, node.label, node.operands[:4], node.shape, packed)
 
 
+def _reciprocal(build: Builder, node: Node) -> Value:
+    return build.reciprocal(node.label, node.operand(0), node.shape)
+
+
 def _depth_to_space(build: Builder, node: Node) -> Value:
     return build.op("pixel_shuffle", node.label, node.operands, node.shape)
 
@@ -241,7 +245,7 @@ _NAMES: Final = {
     "Relu": "relu", "LeakyRelu": "leaky_relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "gelu",
     "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hard_sigmoid", "Elu": "elu", "PRelu": "prelu",
     "Selu": "selu", "Softplus": "softplus", "Mish": "mish", "Erf": "erf", "Exp": "exp", "Log": "log",
-    "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos", "Reciprocal": "reciprocal",
+    "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos",
     "Not": "logical_not", "And": "logical_and", "Where": "where", "Equal": "eq", "Less": "lt",
     "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "Pad": "pad", "Resize": "upsample",
     "Upsample": "upsample", "LRN": "local_response_norm", "GlobalMaxPool": "global_max_pool",
@@ -262,6 +266,6 @@ LOWER: Final[dict[str, Lower]] = {
     "Split": _split, "Softmax": _along("softmax", -1), "LogSoftmax": _along("log_softmax", -1),
     "ReduceMean": _reduction("mean"), "ReduceSum": _reduction("sum"), "ReduceMax": _reduction("amax"),
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "Attention": _attention,
-    "DepthToSpace": _depth_to_space,
+    "DepthToSpace": _depth_to_space, "Reciprocal": _reciprocal,
 }  # fmt: skip
 """How each op of the standard is put in normal form; others keep their names."""

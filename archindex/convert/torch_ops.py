@@ -220,6 +220,10 @@ def _einsum(build: Builder, call: Call) -> Value:
     return layers.einsum(build, call.name, str(call.get("equation")), call.tensors("tensors"), call.shape)
 
 
+def _reciprocal(build: Builder, call: Call) -> Value:
+    return build.reciprocal(call.name, call.need("self"), call.shape)
+
+
 def _addcmul(build: Builder, call: Call) -> Value:
     product = build.elementwise("mul", call.name, [call.need("tensor1"), call.need("tensor2")], call.shape)
     return build.elementwise("add", call.name, [call.need("self"), product], call.shape)
@@ -273,6 +277,6 @@ LOWER: Final[dict[str, Lower]] = {
     "maximum": _binary("maximum"), "minimum": _binary("minimum"), "permute": _permute, "cat": _cat,
     "stack": _stack, "mean": _mean, "sum": _reduction("sum"), "amax": _reduction("amax"),
     "embedding": _embedding, "slice": _slice, "select": _select, "hardtanh": _hardtanh, "einsum": _einsum,
-    "scaled_dot_product_attention": _attention,
+    "scaled_dot_product_attention": _attention, "reciprocal": _reciprocal,
 }  # fmt: skip
 """How each op of torch is put in normal form; others keep their names."""
