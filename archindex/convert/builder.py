@@ -132,7 +132,8 @@ class Builder:
         if data is not None and data.size > 1 and (data != data.reshape(-1)[0]).any():
             self.varied.add(name)
         if data is not None and data.dtype.kind == "f":
-            floats = data.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # numbers that a damaged file holds
+                floats = data.astype(np.float64)
             if ((floats == 0) | (floats < _MASKED)).all():
                 self.masks.add(name)
         return Value(shape, weights=(name,), data=data)

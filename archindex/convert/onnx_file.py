@@ -156,6 +156,7 @@ def _check_sizes(model: ModelProto) -> None:
             raise ModelFileError(
                 f"expected at most {MAX_NODES} nodes, those of subgraphs included", got=nodes
             )
+        _check_names(graph)
         waiting += [inner for node in graph.node for inner in graphs_of(node)]
     elements = 0
     for graph in (model.graph, *model.functions):
@@ -169,6 +170,19 @@ def _check_sizes(model: ModelProto) -> None:
             if elements > MAX_ELEMENTS:
                 raise ModelFileError(f"expected tensors of at most {MAX_ELEMENTS} elements", got=elements)
             _check_location(tensor)
+
+
+def _check_names(graph: Any) -> None:
+    """Refuse names that are no UTF-8: protobuf hands them over as bytes."""
+    names = [node.name for node in graph.node]
+    if hasattr(graph, "initializer"):  # a graph, and no function, whose inputs are names themselves
+        values = (*graph.initializer, *graph.input, *graph.output, *graph.value_info)
+        names += [value.name for value in values]
+    for node in graph.node:
+        names += [node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+    for name in names:
+        if not isinstance(name, str):
+            raise ModelFileError("expected names in UTF-8", got=name)
 
 
 def _check_location(tensor: TensorProto) -> None:

@@ -15,7 +15,7 @@ from archindex.convert.network import Network
 from archindex.convert.onnx_file import MAX_BYTES, graphs_of, infer_shapes, numbers, read_model, shape_of
 from archindex.convert.onnx_node import Node
 from archindex.convert.onnx_ops import LOWER, NO_WEIGHTS, UNCOUNTED
-from archindex.core.errors import ModelFileError
+from archindex.core.errors import ArchindexError, ModelFileError
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
@@ -58,14 +58,14 @@ def from_onnx(
         If the file is no ONNX model, is damaged, contradicts itself (cycles, undefined or doubly defined
         values, sizes that do not fit), is too large, or refers to data outside its folder.
     """
-    model = read_model(file, max_bytes)
-    infer_shapes(model, input_shapes)
     try:
+        model = read_model(file, max_bytes)
+        infer_shapes(model, input_shapes)
         return _Importer(model).network()
-    except ModelFileError:
+    except ArchindexError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Ops with operands that their definition does not allow end here.
+        # Ops with operands that their definition does not allow, and names that are no text, end here.
         raise ModelFileError(
             "expected ops as the ONNX standard defines them",
             got=f"{type(error).__name__}: {error}",
@@ -85,8 +85,11 @@ class _Importer:
 
     def network(self) -> Network:
         self._constants()
+        constants = set(self.values)
         for value in self.graph.input:
-            if value.name not in self.values:
+            # Files of old versions list their weights among the inputs.
+            if value.name not in constants:
+                self._once(value.name)
                 self.values[value.name] = self.build.op("input", value.name, [], self.shapes[value.name])
         for proto in _sorted(self.graph, self.values):
             self._node(proto)
@@ -97,11 +100,18 @@ class _Importer:
 
     def _constants(self) -> None:
         for tensor in self.graph.initializer:
-            if tensor.name in self.values:
-                raise ModelFileError("expected every value to be defined once", got=tensor.name)
+            self._once(tensor.name)
             self.values[tensor.name] = self._tensor(tensor.name, tensor)
         for sparse in self.graph.sparse_initializer:
-            self.values[sparse.values.name] = self.build.weight(sparse.values.name, tuple(sparse.values.dims))
+            # What is stored counts, and the op sees the dense shape.
+            name = sparse.values.name
+            self._once(name)
+            stored = self.build.weight(name, tuple(sparse.values.dims))
+            self.values[name] = Value(tuple(sparse.dims), None, stored.weights)
+
+    def _once(self, name: str) -> None:
+        if name in self.values:
+            raise ModelFileError("expected every value to be defined once", got=name)
 
     def _tensor(self, name: str, tensor: TensorProto) -> Value:
         shape, data = tuple(tensor.dims), numbers(tensor)
@@ -119,8 +129,7 @@ class _Importer:
         operands = [self._read(n, f"node {label!r}") if n else None for n in proto.input]
         outputs = [name for name in proto.output if name]
         for name in outputs:
-            if name in self.values:
-                raise ModelFileError("expected every value to be defined once", got=name)
+            self._once(name)
         shape = self.shapes.get(proto.output[0]) if proto.output else None
         node = Node(proto, label, operands, shape, tuple(self.shapes.get(n) for n in proto.output))
         node.to_float = bool(proto.output) and proto.output[0] in self.floats

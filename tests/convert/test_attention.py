@@ -58,8 +58,8 @@ def test_a_transformer_and_its_file_are_the_same_network(name: str, tmp_path: Pa
     assert direct.graph.ops.count("attention") == through.graph.ops.count("attention") == 2
     assert direct.arch_id == through.arch_id
     assert direct.total_flops == through.total_flops
-    # The tables of sines and cosines that LLaMA computes from positions alone, for each of a batch of two, are
-    # constants that ONNX does not tell from weights.
+    # LLaMA computes tables of sines and cosines from positions alone, here for a batch of two. They are
+    # constants, which ONNX does not tell from weights.
     tables = 2 * 2 * 12 * 16 if name == "llama" else 0
     assert through.total_params == sum(p.numel() for p in module.parameters()) + tables
 

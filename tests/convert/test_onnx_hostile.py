@@ -136,6 +136,26 @@ def test_a_weight_defined_twice(onnx_model: Any) -> None:
         read(model)
 
 
+def test_an_input_defined_twice(onnx_model: Any) -> None:
+    model = onnx_model([relu("x", "y")])
+    model.graph.input.append(model.graph.input[0])
+    with pytest.raises(ModelFileError, match=r"defined once|shapes fit"):
+        read(model)
+
+
+def test_sparse_weights_count_what_is_stored(onnx_model: Any) -> None:
+    model = onnx_model([helper.make_node("MatMul", ["x", "w"], ["y"])])
+    values = helper.make_tensor("w", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0])
+    places = helper.make_tensor("at", TensorProto.INT64, [3], [0, 5, 7])
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [4, 5]))
+    found = read(model)
+    assert found.total_params == 3
+    assert found.graph.ops == ("input", "linear", "output")
+    model.graph.sparse_initializer.append(model.graph.sparse_initializer[0])
+    with pytest.raises(ModelFileError, match="defined once"):
+        read(model)
+
+
 def test_nodes_out_of_order_are_put_in_order(onnx_model: Any) -> None:
     model = onnx_model([relu("x", "a"), helper.make_node("Tanh", ["a"], ["y"])])
     straight = read(model).arch_id
@@ -212,6 +232,14 @@ def test_a_domain_that_is_not_imported_is_kept_too(onnx_model: Any) -> None:
     model = onnx_model([helper.make_node("Frobnicate", ["x"], ["y"], domain="com.example")])
     del model.opset_import[1:]
     assert read(model).graph.ops[1] == "com.example::Frobnicate"
+
+
+def test_names_that_are_no_text(onnx_model: Any) -> None:
+    node = helper.make_node("Frobnicate", ["x"], ["y"], domain="com.example", name="first")
+    raw = onnx_model([node]).SerializeToString()
+    for text in (b"com.example", b"Frobnicate", b"first"):
+        with pytest.raises(ModelFileError):
+            ax.from_onnx(raw.replace(text, b"\xa0" * len(text)))
 
 
 def test_subgraphs_are_one_op_with_all_their_weights(onnx_model: Any) -> None:
