@@ -28,6 +28,7 @@ DISTINCT: Final = {
     "nats_sss": 32_768,
     "transnas101_micro": 1_011,
     "transnas101_macro": 3_256,
+    "nasbench_macro": 3_969,
     "pit": 4_320,
     "nasbench_graph": 26_206,
     "resnet_pooling": 36,
