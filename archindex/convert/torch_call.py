@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from torch.fx import Node
 
 
+_FILLED: Final = {
+    **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), 0.0),
+    **dict.fromkeys(("ones", "ones_like", "new_ones"), 1.0),
+}
+
+_PASSES_ON: Final = frozenset({"to", "_to_copy", "clone", "detach", "lift_fresh_copy", "alias", "expand"})
+"""Ops that leave the numbers of a constant as they are."""
+
+
 class Call:
     """One call of an op in a traced program.
 
@@ -22,14 +31,16 @@ class Call:
 
     Attributes
     ----------
-    name : str
-        Name of the node.
+    name, op : str
+        Names of the node and of its op.
     shape : tuple of int or None
         Shape of its first output; `shapes` are those of all.
     """
 
-    def __init__(self, node: Node, values: Mapping[str, Value | list[Value]], shape: Shape | None) -> None:
-        self.name = node.name
+    def __init__(
+        self, node: Node, op: str, values: Mapping[str, Value | list[Value]], shape: Shape | None
+    ) -> None:
+        self.name, self.op = node.name, op
         self.shape = shape
         self._node = node
         self._values = values
@@ -97,16 +108,19 @@ class Call:
             return None
         return [given] if isinstance(given, int) else [int(a) for a in given]
 
-    def filled(self, name: str) -> npt.NDArray[np.generic] | None:
-        """Return the number of a constant that is made of one number."""
-        given = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}.get(name)
-        if name in ("full", "full_like", "scalar_tensor"):
-            given = self._arguments.get("fill_value", self._arguments.get("s"))
-        if name in ("to", "clone", "detach", "lift_fresh_copy", "expand", "_to_copy", "alias"):
-            source = self.operands[0]
-            return source.data
-        if isinstance(given, (int, float)) and not isinstance(given, bool):
-            return np.array(given)
+    @property
+    def made_of_one_number(self) -> bool:
+        """Whether the op fills a tensor with one number, its operand giving no more than shape and type."""
+        return self.op in _FILLED or self.op in ("full", "full_like", "new_full", "scalar_tensor")
+
+    @property
+    def filled(self) -> npt.NDArray[np.generic] | None:
+        """The number of a constant that is made of one number."""
+        number = _FILLED.get(self.op, self.get("fill_value", self.get("s")))
+        if self.made_of_one_number and isinstance(number, (int, float)):
+            return np.array(number)
+        if self.op in _PASSES_ON:
+            return self.operands[0].data
         return None
 
     def _tensors(self, given: Any) -> Iterator[Value]:

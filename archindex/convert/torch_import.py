@@ -157,15 +157,19 @@ class _Importer:
             if index == 0 or made.step is None:
                 return Value(_shape(val), made.step, made.weights)
             return self.build.item(node.name, made, _shape(val), int(index))  # type: ignore[arg-type]
-        call = Call(node, self.values, _shape(val[0] if isinstance(val, (tuple, list)) and val else val))
+        call = Call(
+            node, name, self.values, _shape(val[0] if isinstance(val, (tuple, list)) and val else val)
+        )
         operands = call.operands
         random = getattr(node.target, "_nondeterministic_seeded", False) or "rand" in name
+        if call.made_of_one_number:
+            return Value(call.shape, data=call.filled)
         if not random and all(v.constant for v in operands):
             weights = tuple(dict.fromkeys(w for v in operands for w in v.weights))
             if len(weights) <= _MANY:
                 if isinstance(val, (tuple, list)):
                     return [Value(_shape(v), None, weights) for v in val]
-                return Value(call.shape, None, weights, call.filled(name))
+                return Value(call.shape, None, weights, call.filled)
         if name in LOWER:
             return LOWER[name](self.build, call)
         flops = None if name in UNCOUNTED or not call.standard else 0

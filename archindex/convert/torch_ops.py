@@ -155,9 +155,20 @@ def _cat(build: Builder, call: Call) -> Value:
 
 
 def _stack(build: Builder, call: Call) -> Value:
-    return build.op(
-        "stack", call.name, call.tensors("tensors"), call.shape, {"axis": float(call.get("dim", 0))}
-    )
+    # Each tensor with an axis of length 1 more, concatenated along it.
+    return layers.concat(build, call.name, call.tensors("tensors"), call.shape, int(call.get("dim", 0)))
+
+
+def _channel_shuffle(build: Builder, call: Call) -> Value:
+    x, groups = call.need("self"), int(call.get("groups"))
+    if x.shape is None:
+        return build.op("channel_shuffle", call.name, [x], call.shape)
+    batch, channels, *rest = x.shape
+    split = (batch, groups, channels // groups, *rest)
+    order = [0, 2, 1, *range(3, len(split))]
+    apart = build.reshape(call.name, x, split)
+    turned = layers.transpose(build, call.name, apart, tuple(split[i] for i in order), order)
+    return build.reshape(call.name, turned, call.shape)
 
 
 def _mean(build: Builder, call: Call) -> Value:
@@ -277,6 +288,7 @@ LOWER: Final[dict[str, Lower]] = {
     "maximum": _binary("maximum"), "minimum": _binary("minimum"), "permute": _permute, "cat": _cat,
     "stack": _stack, "mean": _mean, "sum": _reduction("sum"), "amax": _reduction("amax"),
     "embedding": _embedding, "slice": _slice, "select": _select, "hardtanh": _hardtanh, "einsum": _einsum,
-    "scaled_dot_product_attention": _attention, "reciprocal": _reciprocal,
+    "scaled_dot_product_attention": _attention, "channel_shuffle": _channel_shuffle,
+    "reciprocal": _reciprocal,
 }  # fmt: skip
 """How each op of torch is put in normal form; others keep their names."""

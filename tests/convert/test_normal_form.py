@@ -82,6 +82,13 @@ SAME: dict[str, tuple[nn.Module, Tensor, tuple[str, ...]]] = {
         MATRIX,
         ("relu", "transpose", "matmul"),
     ),
+    "stacked": (Function(lambda x: torch.stack([x.relu(), x.tanh()], 1)), MATRIX, ("relu", "tanh", "concat")),
+    "channel shuffle": (nn.ChannelShuffle(2), IMAGE, ("reshape", "transpose", "reshape")),
+    "zeros beside x": (
+        Function(lambda x: torch.cat([x.new_zeros(2, 8), x], 1)),
+        MATRIX,
+        ("concat",),
+    ),
     "embedding": (nn.Embedding(10, 4), torch.zeros(2, 3, dtype=torch.int64), ("embedding",)),
 }
 
