@@ -30,6 +30,7 @@ SPACES: Final[dict[str, str]] = {
     "hat": "archindex.spaces.hat:HAT",
     "bert": "archindex.spaces.bert:BERT",
     "nasbench_graph": "archindex.spaces.nasbench_graph:NASBenchGraph",
+    "hytra": "archindex.spaces.hytra:HyTra",
     "resnet_pooling": "archindex.spaces.resnet_pooling:ResNetPooling",
     "einspace": "archindex.spaces.einspace:EinSpace",
     "timm": "archindex.convert.zoo:Timm",
