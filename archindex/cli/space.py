@@ -221,7 +221,7 @@ def draw(
       archindex space draw nasbench201 --seed 3
       archindex space draw "nasbench101:conv3x3~0+maxpool3x3~01+output~02" -o cell.svg
     """
-    from archindex.convert.draw import to_dot, to_svg
+    from archindex.convert import to_dot, to_svg
     from archindex.spaces.registry import SPACES, space
     from archindex.store.addresses import parse_anywhere
 

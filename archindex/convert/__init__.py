@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archindex.convert.draw import to_dot, to_svg
+    from archindex.convert.drawing.dot import to_dot
+    from archindex.convert.drawing.svg import to_svg
     from archindex.convert.network import Network
     from archindex.convert.networkx_graph import from_networkx, to_networkx
     from archindex.convert.onnx_export import to_onnx
@@ -35,11 +36,11 @@ _MODULES = {
     "from_onnx": "onnx_import",
     "from_pyg": "pyg",
     "from_torch": "torch_import",
-    "to_dot": "draw",
+    "to_dot": "drawing.dot",
     "to_networkx": "networkx_graph",
     "to_onnx": "onnx_export",
     "to_pyg": "pyg",
-    "to_svg": "draw",
+    "to_svg": "drawing.svg",
 }
 
 

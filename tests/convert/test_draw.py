@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import pytest
 
 import archindex as ax
-from archindex.convert.crossings import few_crossings
-from archindex.convert.draw import to_dot, to_svg
-from archindex.convert.labels import attribute_text, kind_of, op_text, quantity
-from archindex.convert.layout import GAP_PART, Layout, layered
-from archindex.convert.picture import text_width
-from archindex.convert.svg import MOST_NODES
+from archindex.convert import to_dot, to_svg
+from archindex.convert.drawing.crossings import few_crossings
+from archindex.convert.drawing.labels import attribute_text, kind_of, op_text, quantity
+from archindex.convert.drawing.layout import GAP_PART, Layout, layered
+from archindex.convert.drawing.picture import text_width
+from archindex.convert.drawing.svg import MOST_NODES
 from archindex.core.errors import ArgumentError
 from archindex.core.graph import ArchGraph
 from archindex.core.ops import OPS

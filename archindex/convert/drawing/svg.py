@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from archindex.convert.labels import (
+from archindex.convert.drawing.labels import (
     KINDS,
     LONGEST_NATIVE,
     attribute_text,
@@ -18,8 +18,8 @@ from archindex.convert.labels import (
     printable,
     title_of,
 )
-from archindex.convert.layout import Layout, layered
-from archindex.convert.picture import Picture, Point, text_width
+from archindex.convert.drawing.layout import Layout, layered
+from archindex.convert.drawing.picture import Picture, Point, text_width
 from archindex.core.errors import ArgumentError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture

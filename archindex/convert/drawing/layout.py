@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from archindex.convert.crossings import few_crossings
-from archindex.convert.positions import positions
+from archindex.convert.drawing.crossings import few_crossings
+from archindex.convert.drawing.positions import positions
 from archindex.core.errors import ArgumentError
 
 GAP_X: Final = 26.0

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from archindex.convert.labels import attribute_text, kind_of, op_text, ordered_nodes, printable, title_of
+from archindex.convert.drawing.labels import (
+    attribute_text,
+    kind_of,
+    op_text,
+    ordered_nodes,
+    printable,
+    title_of,
+)
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture
 

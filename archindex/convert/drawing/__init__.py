@@ -1,0 +1,1 @@
+"""Drawings of architectures: Graphviz text (`dot`), and SVG with a layered layout (`svg`)."""
