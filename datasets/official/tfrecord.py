@@ -25,9 +25,9 @@ _BUFFER: Final = 1 << 20
 
 def masked_crc(data: bytes) -> int:
     """Return the masked CRC-32C of `data`, as TFRecord files store it."""
-    from crc32c import crc32c
+    from google_crc32c import value
 
-    crc = crc32c(data)
+    crc: int = value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
