@@ -104,11 +104,13 @@ class _Target:
     def __init__(self, graph: ArchGraph) -> None:
         self.kinds: list[_Kind] = [_kind(op, attrs) for op, attrs in zip(graph.ops, graph.attrs, strict=True)]
         self.ops = graph.ops
-        self.ports: list[dict[int, Terms]] = [{} for _ in graph.ops]
-        self.readers: list[tuple[tuple[int, int], ...]] = [() for _ in graph.ops]
+        ports: list[dict[int, list[int]]] = [{} for _ in graph.ops]
+        readers: list[list[tuple[int, int]]] = [[] for _ in graph.ops]
         for source, node, port in sorted(graph.edges):
-            self.ports[node][port] = (*self.ports[node].get(port, ()), source)
-            self.readers[source] = (*self.readers[source], (node, port))
+            ports[node].setdefault(port, []).append(source)
+            readers[source].append((node, port))
+        self.ports = [{port: tuple(terms) for port, terms in read.items()} for read in ports]
+        self.readers = [tuple(listed) for listed in readers]
 
     @cached_property
     def reading(self) -> dict[Terms, list[int]]:

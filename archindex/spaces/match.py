@@ -146,10 +146,11 @@ def _wanted(graph: ArchGraph) -> Counter[int]:
 
 def _search(build: Build, target: ArchGraph, functional: bool) -> list[int] | None:
     wanted = _wanted(target)
-    identity = arch_id(target)
+    identity: str | None = None  # of the target; looked up when something is to be compared with it
 
     def run(trace: list[int]) -> tuple[int, int | None]:
         """Return how many ops matched, and how many options the next decision has (None: finished)."""
+        nonlocal identity
         matcher = _Matcher(wanted, functional)
         answers = iter(trace)
 
@@ -163,7 +164,10 @@ def _search(build: Build, target: ArchGraph, functional: bool) -> list[int] | No
             build(matcher, pick)
         except _UndecidedError as open_decision:
             return matcher.matched, open_decision.n
-        if not matcher.complete or arch_id(matcher.graph()) != identity:
+        if not matcher.complete:
+            raise _RejectedError
+        identity = identity or arch_id(target)
+        if arch_id(matcher.graph()) != identity:
             raise _RejectedError
         return matcher.matched, None
 
