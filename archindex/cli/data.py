@@ -39,6 +39,7 @@ def ls(sink: Sink) -> None:
     from archindex.spaces.registry import SPACES, space
 
     known = [info(name) for name in dataset_names()]
+    missing = sum(not about.available for about in known)
     spaces = [(name, space(name).size) for name in SPACES]
     sink.emit(
         Document(
@@ -66,7 +67,9 @@ def ls(sink: Sink) -> None:
                 flexible="measures",
             ),
             quiet=[about.name for about in known],
-            notes=[f"{about.name} is not here: {about.remedy}" for about in known if not about.available],
+            notes=[f"{missing} data sets are not here; how to have one: archindex data show NAME"]
+            if missing
+            else [],
         )
     )
 

@@ -41,6 +41,8 @@ _SMALL = 16
 _MAX_JOINED = 20_000_000
 """Upper limit on the edges that contracted skips leave; doubled skips in a row double them every time."""
 
+_HEX = np.array([f"{octet:02x}" for octet in range(256)])
+
 _U64 = np.uint64
 _Nodes = npt.NDArray[np.int64]
 _Mask = npt.NDArray[np.bool_]
@@ -75,7 +77,8 @@ def arch_ids(batch: GraphBatch, scope: str = "") -> npt.NDArray[np.str_]:
             total = np.zeros(stop - start, dtype=_U64)
             np.add.at(total, reduced.node_graph, _mix(colours[lane] + _U64(0x632BE59BD9B4E019)))
             digest[:, lane] = _mix(_mix(total + salt[lane, 0]) + sizes)
-        ids[start:stop] = [row.tobytes().hex()[:ARCH_ID_LENGTH] for row in digest.astype(">u8")]
+        octets = np.ascontiguousarray(digest.astype(">u8")).view(np.uint8)[:, : ARCH_ID_LENGTH // 2]
+        ids[start:stop] = _HEX[octets].reshape(stop - start, -1).view(ids.dtype)[:, 0]
     return ids
 
 
