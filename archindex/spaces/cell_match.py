@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from archindex.spaces.cells import Cell, Edges, Op
 
 MAX_STEPS: Final = 100_000
-"""Edges tried after which a cell counts as unreadable; a second or so. Cells of DARTS take a few hundred."""
+"""Edges tried after which a cell counts as unreadable: seconds. Cells of DARTS and NASNet take up to a few
+thousand; reduced cells with zeros whose loose nodes are joined may take more than this."""
 
 ENDS: Final = ("input", "output", "concat")
 
@@ -149,7 +150,7 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Edge:
-    """An edge that may be: its native op, what it adds to its node (None: nobody knows), and its op."""
+    """An edge that may be: its native op, what it adds to its node, and the op of the graph that it is."""
 
     op: str
     adds: Terms | None

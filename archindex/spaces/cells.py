@@ -85,6 +85,8 @@ class Cell:
 
     def ways(self, node: int) -> tuple[tuple[int, ...], ...]:
         """Return the sources that a computing node may have, in ascending order each."""
+        if self.picks is None:
+            return (tuple(range(node)),)
         pick = itertools.combinations if self.distinct else itertools.combinations_with_replacement
         return tuple(pick(range(node), self.fan_in(node)))
 
@@ -106,7 +108,8 @@ class Cell:
 class CellSpace(ChoiceSpace):
     """A space of cells.
 
-    A subclass gives ``name``, `cells`, `ops`, `_read_cells` and `_write_cells`.
+    A subclass gives ``name``, `cells`, `ops`, `_read_cells` and `_write_cells`; `_applied` where a stride
+    makes another op of one. A native op is always one node.
 
     Attributes
     ----------
@@ -257,9 +260,9 @@ class _Template:
     """The edges that all graphs of a space share, and what every option puts on its node."""
 
     def __init__(self, space: CellSpace) -> None:
-        options = max(len(choice.options) for choice in space.choices)
+        options = max(len(choice.found) for choice in space.choices)
         listed = [
-            space._graph(tuple(min(o, len(choice.options) - 1) for choice in space.choices))
+            space._graph(tuple(min(o, len(choice.found) - 1) for choice in space.choices))
             for o in range(options)
         ]
         packed = GraphBatch.from_graphs(listed)

@@ -60,6 +60,7 @@ SPACES = {
     space.name: space
     for space in (
         made("complete", Cell("c", 3, WITH_ZERO)),
+        made("complete, zeros uncounted", Cell("c", 3, CONVS, uncounted=("zero",), distinct=False)),
         made("complete on nodes", Cell("c", 4, WITH_SKIP, ops_on="nodes")),
         made("all joined", Cell("c", 3, WITH_ZERO, inputs=2, picks=2, output="all")),
         made("loose", Cell("c", 4, WITH_SKIP, inputs=2, picks=2, distinct=False, output="loose")),
@@ -106,7 +107,16 @@ def test_packed_graphs_are_the_single_ones(space: Base) -> None:
     assert list(space.graphs(natives)) == [space.parse(native).graph for native in natives]
 
 
+def test_packed_graphs_with_uncounted_ops() -> None:
+    space = SPACES["complete, zeros uncounted"]
+    native = "{'c': [[('zero', 0)], [('conv3', 0), ('zero', 1)], [('zero', 0), ('conv5', 1), ('conv3', 2)]]}"
+    assert space.parse(native).native == native
+    assert list(space.graphs([native])) == [space.parse(native).graph]
+    assert space.from_graph(space.parse(native).graph).native == native
+
+
 def test_sizes_by_hand() -> None:
+    assert SPACES["complete, zeros uncounted"].size == 2**6
     assert SPACES["complete"].size == 3**6
     assert SPACES["complete on nodes"].size == 2**4
     assert SPACES["all joined"].size == 1 * 3 * 6 * 3**6
