@@ -18,14 +18,14 @@ import numpy as np
 
 from archindex.core.build import Terms
 from archindex.core.graph import ArchGraph
-from archindex.spaces.chart_run import RejectedError, Run, Task, UndecidedError
-from archindex.spaces.derivation import Expand, Rules, Tree, n_productions
+from archindex.spaces.chart_run import Entry, Known, Probe, RejectedError, Run, Task, UndecidedError
+from archindex.spaces.derivation import Expand, Rules, Tree
 
-MAX_NODES: Final = 2_000
+MAX_NODES: Final = 512
 """Nodes of the largest graph that is read back."""
 
-MAX_WORK: Final = 1_000_000
-"""Options looked at after which a graph counts as unreadable; some seconds."""
+MAX_WORK: Final = 500_000
+"""Options looked at after which a graph counts as unreadable: some seconds."""
 
 
 def find_derivation(
@@ -110,8 +110,8 @@ def _label(op: str, attrs: Mapping[str, float]) -> tuple[Any, ...]:
     return op, tuple(sorted((name, float(np.float32(value))) for name, value in attrs.items()))
 
 
-_Table = dict[Terms, tuple[int, Tree]]
-"""Of every value that can be reached: productions of its smallest derivation, and the derivation."""
+_Table = dict[Terms, Entry]
+"""Of every value that can be reached: its smallest derivation."""
 
 
 class Chart:
@@ -126,6 +126,26 @@ class Chart:
         self._queue: list[tuple[int, Task]] = []
         self._queued: set[Task] = set()
         self._work = 0
+        self.chained = {
+            (symbol, number): self._chained(symbol, number)
+            for symbol, listed in rules.items()
+            for number in range(len(listed))
+        }
+        """Of every production that is a row of two modules: its number among their productions."""
+
+    def _chained(self, symbol: str, number: int) -> int | None:
+        production = self.rules[symbol][number]
+        if (
+            len(set(production.children)) != 1
+            or not Probe(self.expand, production.name, len(production.children)).is_row
+        ):
+            return None
+        again = [
+            i
+            for i, one in enumerate(self.rules[production.children[0]])
+            if (one.name, one.children) == (production.name, production.children)
+        ]
+        return again[0] if again else None
 
     def solve(self, symbol: str, x: Terms) -> _Table:
         """Return what a nonterminal can turn `x` into."""
@@ -178,10 +198,9 @@ class Chart:
 
     def _update(self, task: Task) -> None:
         found: _Table = {}
-        for value, tree in self._derive(task):
-            cost = n_productions(tree)
-            if cost <= self._limit and (value not in found or (cost, tree) < found[value]):
-                found[value] = cost, tree
+        for value, entry in self._derive(task):
+            if entry[0] <= self._limit and (value not in found or entry < found[value]):
+                found[value] = entry
         for key in ((task.symbol, None, task.x), (task.symbol, task.number, task.x)):
             table = self._tables.get(key)
             better = {
@@ -194,12 +213,14 @@ class Chart:
                 for reader in self._readers[key]:
                     self._push(reader)
 
-    def _derive(self, task: Task) -> Iterator[tuple[Terms, Tree]]:
+    def _derive(self, task: Task) -> Iterator[tuple[Terms, Entry]]:
         """Yield what one production turns a value into, as far as the chart is known."""
         waiting: list[tuple[int, ...]] = [()]
+        known: Known = {}
         while waiting:
+            self.spend(1)
             answers = waiting.pop()
-            run = Run(self, task, answers)
+            run = Run(self, task, answers, known)
             try:
                 yield from run.results()
             except UndecidedError as open_name:

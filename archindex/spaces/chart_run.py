@@ -8,17 +8,20 @@ such values, and no combination is tried that nothing in the target reads.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from archindex.core.build import GraphBuilder, Terms
-from archindex.spaces.derivation import Tree
+from archindex.spaces.derivation import Expand, Tree
 
 if TYPE_CHECKING:
     from archindex.spaces.chart import Chart
 
 _Path = tuple[int, ...]
+
+Entry = tuple[int, Tree]
+"""A derivation behind the number of its productions."""
 
 
 class RejectedError(Exception):
@@ -40,6 +43,49 @@ class Task(NamedTuple):
     x: Terms
 
 
+class Probe(GraphBuilder):
+    """Finds out whether a production only applies its second child to what its first one gives."""
+
+    def __init__(self, expand: Expand, name: str, children: int) -> None:
+        super().__init__()
+        self.name = name
+        self.children = tuple(_Probed(i) for i in range(children))
+        try:
+            self.is_row = children == 2 and expand(self, self, (0,)) == (0, 1, 2)
+        except _ProbedError:
+            self.is_row = False
+
+    def __call__(self, x: Terms) -> Terms:
+        """Give up: nothing is applied by itself."""
+        raise _ProbedError
+
+    def add(self, op: str, *ports: Terms, **attrs: float) -> Terms:
+        """Give up: a row adds nothing of its own."""
+        raise _ProbedError
+
+
+class _ProbedError(Exception):
+    """A production does more than to apply its children."""
+
+
+class _Probed:
+    """A child whose value shows who was applied."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @property
+    def name(self) -> str:
+        raise _ProbedError
+
+    @property
+    def children(self) -> tuple[_Probed, ...]:
+        raise _ProbedError
+
+    def __call__(self, x: Terms) -> Terms:
+        return (*x, self._number + 1)
+
+
 class _Option(NamedTuple):
     """What a slot may be.
 
@@ -51,14 +97,14 @@ class _Option(NamedTuple):
         Bits of the nodes built for it.
     slots : mapping from int to (tuple of int, int)
         The slots that it hangs on and itself: the value of each, and the bits of the nodes built there.
-    trees : mapping from path to Tree
-        The derivations that it takes, by where they stand below the production.
+    trees : mapping from path to (int, Tree)
+        The derivations that it takes with their sizes, by where they stand below the production.
     """
 
     value: Terms
     built: int = 0
     slots: Mapping[int, tuple[Terms, int]] = {}
-    trees: Mapping[_Path, Tree] = {}
+    trees: Mapping[_Path, Entry] = {}
 
     def joined(self, other: _Option) -> _Option | None:
         """Return the sum of both; None where they exclude each other."""
@@ -70,65 +116,82 @@ class _Option(NamedTuple):
                 if built & entry[1]:
                     return None
                 built |= entry[1]
-        for path, tree in other.trees.items():
-            if trees.setdefault(path, tree) != tree:
+        for path, entry_below in other.trees.items():
+            if trees.setdefault(path, entry_below) != entry_below:
                 return None
         return _Option(tuple(sorted((*self.value, *other.value))), built, slots, trees)
+
+
+_Slot = dict[Terms, list[_Option]]
+_Origin = tuple[_Path, Terms]
+
+Known = dict[tuple[tuple[int, ...], int], _Slot]
+"""The options of slots, by the answers given before and the number of the slot."""
 
 
 class Run(GraphBuilder):
     """One run of a production, on slots. A term below zero is a slot: -1 the first, -2 the second."""
 
-    def __init__(self, chart: Chart, task: Task, answers: tuple[int, ...]) -> None:
+    def __init__(self, chart: Chart, task: Task, answers: tuple[int, ...], known: Known) -> None:
         super().__init__()
-        self.chart, self.task = chart, task
+        self.chart, self.task, self._known = chart, task, known
         self.root = _ChartNode(self, task.symbol, (), task.number)
-        self._answers = iter(answers)
+        self._answers, self._given = answers, 0
         # Of every slot: its options by the first node of their value.
-        self._slots: list[dict[Terms, list[_Option]]] = []
-        self._origins: list[tuple[_Path, Terms] | None] = []
+        self._slots: list[_Slot] = []
+        self._origins: list[_Origin | None] = []
         self._above_x = chart.target.above(task.x)
 
-    def results(self) -> Iterator[tuple[Terms, Tree]]:
+    def results(self) -> Iterator[tuple[Terms, Entry]]:
         """Run the production, and yield the values that it may give with their derivations."""
         target = self.chart.target
         for option in self._sums(self.chart.expand(self, self.root, self.task.x)):
             if option.built == target.above(option.value) & ~self._above_x and target.is_read(option.value):
-                tree = self.root.tree(option.trees)
-                if tree is not None:
-                    yield option.value, tree
+                entry = self.root.entry(option.trees)
+                if entry is not None:
+                    yield option.value, entry
 
     def decide(self, n: int) -> int:
         """Return the production of a node whose name is asked for."""
-        answer = next(self._answers, None)
-        if answer is None:
+        if self._given == len(self._answers):
             raise UndecidedError(n)
-        return answer
+        self._given += 1
+        return self._answers[self._given - 1]
 
     def call(self, node: _ChartNode, x: Terms) -> Terms:
         """Apply what a node below the production derives to a value."""
+        return self._slot((node.path, x), lambda: self._applied(node, x))
+
+    def add(self, op: str, *ports: Terms, **attrs: float) -> Terms:
+        """Find the nodes of the target that an op may be."""
+        if self.chart.functional and op == "skip":
+            return ports[0]
+        if self.chart.functional and (op == "none" or not any(ports)):
+            return ()
+        return self._slot(None, lambda: self._found(op, ports, attrs))
+
+    def _applied(self, node: _ChartNode, x: Terms) -> list[_Option]:
         target = self.chart.target
+        # Of a row of modules, a first one that is a row itself is derived as the other bracketing, too.
+        chained = self.chart.chained[self.task.symbol, self.task.number] if node.path == (0,) else None
         options = []
         for given in self._sums(x):
             table = self.chart.table(node.symbol, node.decided, given.value, self.task)
             self.chart.spend(len(table))
             before = target.above(given.value)
-            for value, (_, tree) in table.items():
-                if given.trees.get(node.path, tree) == tree:
-                    known = given._replace(trees={**given.trees, node.path: tree})
+            for value, entry in table.items():
+                if chained is not None and entry[1].production == chained:
+                    continue
+                if given.trees.get(node.path, entry) == entry:
+                    known = given._replace(trees={**given.trees, node.path: entry})
                     options.append(self._extended(known, value, target.above(value) & ~before))
-        return self._slot(options, (node.path, x))
+        return options
 
-    def add(self, op: str, *ports: Terms, **attrs: float) -> Terms:
-        """Find the nodes of the target that an op may be."""
-        functional, target = self.chart.functional, self.chart.target
-        if functional and op == "skip":
-            return ports[0]
-        if functional and (op == "none" or not any(ports)):
-            return ()
+    def _found(self, op: str, ports: Sequence[Terms], attrs: Mapping[str, float]) -> list[_Option]:
+        target = self.chart.target
         options = []
         nodes = target.nodes(op, attrs)
-        if functional:
+        if self.chart.functional:
             # What reads nothing but zeros is zero; a concatenation counts those that it reads.
             options += [self._extended(one, (), 0) for one in self._matching(ports, {})]
             zeros = range(1, len(ports)) if op == "concat" else ()
@@ -138,20 +201,24 @@ class Run(GraphBuilder):
             for inputs in self._matching(ports, target.reads[node]):
                 if not inputs.built >> node & 1 and inputs.built | 1 << node == between:
                     options.append(self._extended(inputs, (node,), 1 << node))
-        return self._slot(options, None)
+        return options
 
     def _extended(self, option: _Option, value: Terms, built: int) -> _Option:
         """Return an option of the next slot, which hangs on `option` and builds some nodes more."""
         slots = {**option.slots, len(self._slots): (value, built)}
         return _Option(value, option.built | built, slots, option.trees)
 
-    def _slot(self, options: list[_Option], origin: tuple[_Path, Terms] | None) -> Terms:
-        if not options:
+    def _slot(self, origin: _Origin | None, find: Callable[[], list[_Option]]) -> Terms:
+        """Return a new slot; runs with the same answers so far find the same options for it."""
+        key = self._answers[: self._given], len(self._slots)
+        if key not in self._known:
+            by_first: _Slot = {}
+            for option in find():
+                by_first.setdefault(option.value[:1], []).append(option)
+            self._known[key] = by_first
+        if not self._known[key]:
             raise RejectedError
-        by_first: dict[Terms, list[_Option]] = {}
-        for option in options:
-            by_first.setdefault(option.value[:1], []).append(option)
-        self._slots.append(by_first)
+        self._slots.append(self._known[key])
         self._origins.append(origin)
         return (-len(self._slots),)
 
@@ -176,7 +243,7 @@ class Run(GraphBuilder):
         fits = self.chart.target.is_read if exactly is None else _Within(exactly)
         if len(nodes) < len(terms) and not fits(nodes):
             return []
-        before: dict[tuple[_Path, Terms], int] = {}
+        before: dict[_Origin, int] = {}
         slots = [-1 - term for term in terms if term < 0]
         origins = [self._origins[slot] for slot in slots]
         for i, slot in enumerate(slots):
@@ -239,20 +306,21 @@ class _ChartNode:
     def __call__(self, x: Terms) -> Terms:
         return self._run.call(self, x)
 
-    def tree(self, known: Mapping[_Path, Tree]) -> Tree | None:
+    def entry(self, known: Mapping[_Path, Entry]) -> Entry | None:
         """Return the derivation, given those of the nodes called; None where one was never asked for."""
         if self.path in known:
-            tree = known[self.path]
-            return tree if self.decided in (None, tree.production) else None
+            entry = known[self.path]
+            return entry if self.decided in (None, entry[1].production) else None
         if self.decided is None:
             return None
-        children = []
+        below = []
         for child in self.children:
-            tree_below = child.tree(known)
-            if tree_below is None:
+            entry_below = child.entry(known)
+            if entry_below is None:
                 return None
-            children.append(tree_below)
-        return Tree(self.decided, tuple(children))
+            below.append(entry_below)
+        tree = Tree(self.decided, tuple(tree for _, tree in below))
+        return 1 + sum(cost for cost, _ in below), tree
 
     def _number(self) -> int:
         if self.decided is None:

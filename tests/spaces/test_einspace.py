@@ -69,6 +69,7 @@ KNOWN = {"resnet": RESNET, "vit": VIT, "mixer": chain(PATCHES, MIXER)}
 
 class TestEinSpace(SpaceCase):
     space = SPACE
+    n_samples = 15  # the largest graphs take seconds to be read back, and are read four times
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -158,6 +159,15 @@ def test_copies_of_copies_end_in_an_error() -> None:
         native = f"branching8(clone_tensor8,{native},add_tensors)"
     with pytest.raises(ArchitectureError):
         SPACE.parse(native)
+
+
+def test_the_longest_row_is_read_back() -> None:
+    """A row has many bracketings: they must not all be looked at."""
+    native = chain(*["linear64"] * 150)
+    assert len(SPACE.parse(native).graph.ops) == 152
+    assert SPACE.from_graph(SPACE.parse(native).graph).arch_id == SPACE.parse(native).arch_id
+    with pytest.raises(ArchitectureError, match="300 productions"):
+        SPACE.parse(f"sequential({native},linear64)")
 
 
 def test_the_outermost_module_is_no_computation() -> None:
