@@ -125,7 +125,8 @@ def reduce_batch(batch: GraphBatch) -> GraphBatch:
     source, target, port = batch.edges
     fed = _fed(op, source, target)
     kept = ends | (fed & _reach(op == OP_ID["output"], target, source, fed | ends))
-    zero_parts = target[kept[target] & ~fed[source] & (op[target] == OP_ID["concat"])]
+    into_concat = kept[target] & (op[target] == OP_ID["concat"])
+    zero_parts = _zero_parts(target[into_concat], port[into_concat], fed[source[into_concat]])
     if len(zero_parts):
         column = ATTRIBUTE_ID["zero_parts"]
         attrs = attrs.copy()
@@ -152,6 +153,18 @@ def reduce_batch(batch: GraphBatch) -> GraphBatch:
         np.concatenate([[0], np.cumsum(edges_per_graph)]),
         batch.extra_ops,
     )
+
+
+def _zero_parts(
+    target: npt.NDArray[np.int64], port: npt.NDArray[np.int64], fed: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return the target of every port at which nothing comes in but zeros; one entry a port."""
+    order = np.lexsort((~fed, port, target))
+    target, port, fed = target[order], port[order], fed[order]
+    # What is fed stands first at its port.
+    first = np.ones(len(target), dtype=bool)
+    first[1:] = (target[1:] != target[:-1]) | (port[1:] != port[:-1])
+    return target[first & ~fed]
 
 
 def graph_sizes(batch: GraphBatch) -> dict[str, npt.NDArray[np.int64]]:

@@ -16,9 +16,10 @@ MAX_NODES = 100_000
 class ArchGraph:
     """A typed DAG with ops on its nodes.
 
-    Edges into the same port of a node are interchangeable: a node sums them, unless its op is itself the
-    way of combining (``concat``, ``mul``, ...). Edges into different ports are ordered, so that
-    ``a - b`` is not ``b - a``. The same edge may stand several times (``x + x``).
+    Edges into the same port of a node are interchangeable: a port sums them, unless the op of the node is
+    itself a way of combining in which order says nothing (``mul``, ...). Edges into different ports are
+    ordered, so that ``a - b`` is not ``b - a``; a ``concat`` has a port for each part. The same edge may stand
+    several times (``x + x``).
 
     Parameters
     ----------

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from archindex.core.build import GraphBuilder
-from archindex.core.checks import check_choice
 from archindex.spaces.base import Architecture
 from archindex.spaces.choices import Choice, ChoiceSpace
 from archindex.spaces.counting import CountedOnModule
+from archindex.spaces.images import ImageNetworks
 from archindex.spaces.transformers import gather, read_config, residual, spread
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 WIDTHS: Final = (192, 216, 240)
 DEPTHS: Final = (12, 13, 14)
 MLP_RATIOS: Final = (3.5, 4.0)
 HEADS: Final = (3, 4)
 
-DATASETS: Final[dict[str, tuple[int, int, int]]] = {"cifar10": (10, 32, 4), "imagenet": (1000, 224, 16)}
-"""Classes, image side and patch side. The paper's is imagenet; cifar10 is a small one to run things on."""
+PATCHES: Final = {"cifar10": 4, "imagenet": 16}
+"""Side of a patch. The paper's data set is imagenet; cifar10 is a small one to run things on."""
 
 EXAMPLE: Final = (
     '{"hidden_dim": 192, "mlp_ratio": [3.5, 4.0, 3.5, 4.0, 3.5, 3.5, 4.0, 3.5, 4.0, 4.0, 4.0, 3.5], '
@@ -49,7 +49,7 @@ def _choices() -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-class AutoFormer(CountedOnModule, ChoiceSpace):
+class AutoFormer(ImageNetworks, CountedOnModule, ChoiceSpace):
     """The vision transformers of AutoFormer's supernet tiny.
 
     Native string: the JSON object of ViT-Bench-101, ``mlp_ratio`` and ``num_heads`` with an entry per layer.
@@ -66,7 +66,7 @@ class AutoFormer(CountedOnModule, ChoiceSpace):
     """
 
     choices = _choices()
-    datasets: tuple[str, ...] = tuple(DATASETS)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (10, 32), "imagenet": (1000, 224)}
 
     @property
     def name(self) -> str:
@@ -104,19 +104,12 @@ class AutoFormer(CountedOnModule, ChoiceSpace):
             layer += 1
         g.output(g.add("global_avg_pool", x))
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side, _ = DATASETS[check_choice("data set of autoformer", dataset, DATASETS)]
-        return (torch.randn(batch, 3, side, side),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.autoformer_module import Network
 
-        classes, side, patch = DATASETS[check_choice("data set of autoformer", dataset, DATASETS)]
+        classes, side = self._image(dataset)
         taken = self.taken(architecture)
         heads = gather(taken, "num_heads", taken["depth"])
         ratios = gather(taken, "mlp_ratio", taken["depth"])
-        return Network(taken["hidden_dim"], heads, ratios, classes=classes, side=side, patch=patch)
+        return Network(taken["hidden_dim"], heads, ratios, classes=classes, side=side, patch=PATCHES[dataset])

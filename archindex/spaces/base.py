@@ -211,6 +211,12 @@ class Costs:
     params: npt.NDArray[np.int64]
     flops: npt.NDArray[np.int64]
 
+    @classmethod
+    def of(cls, counted: Iterable[tuple[int, int]]) -> Costs:
+        """Return the costs of architectures counted one by one, as pairs of params and FLOPs."""
+        params, flops = np.array(list(counted), dtype=np.int64).reshape(-1, 2).T
+        return cls(params.copy(), flops.copy())
+
 
 @runtime_checkable
 class Costed(Protocol):

@@ -169,7 +169,6 @@ class _Reader:
         self.cell, self.target, self.given, self.functional = cell, target, given, functional
         self.used: set[int] = set()
         self.values: list[Terms | None] = []
-        self.zeros: list[int] = []  # of each node: the edges that bring zero
         self.edges: Edges = []
         self.steps = 0
         self._ops: set[int] = set()
@@ -186,7 +185,6 @@ class _Reader:
     def read(self, inputs: list[int]) -> Edges | None:
         """Return the edges into every node, given the numbers of the input nodes."""
         self.values = [(node,) for node in inputs]
-        self.zeros = [0] * len(inputs)
         reached = set(inputs)
         front = set(inputs)
         while front:
@@ -209,13 +207,12 @@ class _Reader:
                 taken = {edge.node for edge in edges if edge.node is not None}
                 self.used |= taken
                 self.values.append(value)
-                self.zeros.append(sum(edge.adds == () for edge in edges))
                 ops = [edge.op for edge in edges] * (len(sources) if self.cell.ops_on == "nodes" else 1)
                 self.edges.append([*zip(ops, sources, strict=True)])
                 if self._nodes():
                     return True
-                for grown in (self.values, self.zeros, self.edges):
-                    grown.pop()
+                self.values.pop()
+                self.edges.pop()
                 self.used -= taken
         self._failed.add(state)
         return False
@@ -299,19 +296,19 @@ class _Reader:
         every = list(range(self.cell.inputs, len(self.values)))
         joined = every if self.cell.output == "all" else self._loose()
         parts = {port: self.values[node] for port, node in enumerate(joined) if self.values[node] != ()}
-        zeros = sum(self.zeros[node] for node in joined)
+        zeros = len(joined) - len(parts)
         return parts == self.given.parts and (self.given.zeros is None or zeros == self.given.zeros)
 
     def _state(self) -> Any:
         """Return all on which it depends whether the rest of the nodes can be read."""
         if self.cell.output == "all":
-            return len(self.values), sum(self.zeros), frozenset(self.used)
+            return len(self.values), frozenset(self.used)
         loose = self._loose() if self.cell.output == "loose" else []
         rest = [value for node, value in enumerate(self.values) if node not in loose]
         return (
             tuple(sorted(value for value in rest if value is not None)),
             len(rest),
-            tuple((self.values[node], self.zeros[node]) for node in loose),
+            tuple(self.values[node] for node in loose),
             frozenset(self.used),
         )
 

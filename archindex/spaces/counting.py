@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from archindex.spaces.base import Buildable, Costs
 
 if TYPE_CHECKING:
@@ -65,5 +63,4 @@ class CountedOnModule:
             inputs = space.example_inputs(dataset)
             for native in natives:
                 counted.append(module_costs(space.build_module(self.parse(native), dataset), inputs))
-        params, flops = np.array(counted, dtype=np.int64).reshape(-1, 2).T
-        return Costs(params.copy(), flops.copy())
+        return Costs.of(counted)

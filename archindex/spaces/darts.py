@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.cells import Cell, Edges, Op
 from archindex.spaces.genotypes import read_genotype, write_genotype
-from archindex.spaces.stacked import Skeleton, StackedCells
+from archindex.spaces.stacked import StackedCells
 
 OPS: Final = (
     "max_pool_3x3",
@@ -50,7 +50,9 @@ class DARTS(StackedCells):
     (2, '1.08e+18')
     """
 
-    skeletons: ClassVar[Mapping[str, Skeleton]] = {"cifar10": Skeleton(10, 32, channels=36, layers=20)}
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (10, 32)}
+    channels = 36
+    layers = 20
     cells = tuple(
         Cell(name, NODES, OPS, inputs=2, picks=2, output="all", stride=stride, uncounted=("none",))
         for name, stride in (("normal", 1), ("reduce", 2))

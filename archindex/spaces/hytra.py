@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from archindex.core.build import GraphBuilder, Terms
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import Architecture
 from archindex.spaces.choices import INACTIVE, Choice, ChoiceSpace, Genotype
 from archindex.spaces.counting import CountedOnModule
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 LAYERS: Final = 16
 WIDTHS: Final = (256, 512, 1024, 2048)
@@ -28,7 +28,7 @@ WIDTHS: Final = (256, 512, 1024, 2048)
 HEADS: Final = (1, 2, 4, 8)
 """Heads of width 64 at the four scales; attention blocks stand at the last two."""
 
-DATASETS: Final[dict[str, tuple[int, int]]] = {"cifar10": (10, 32), "imagenet": (1000, 224)}
+IMAGES: Final[dict[str, tuple[int, int]]] = {"cifar10": (10, 32), "imagenet": (1000, 224)}
 """Classes and image side. The paper's is imagenet; cifar10 is a small one to run things on."""
 
 BLOCKS: Final = ((3, "ResAtt"), (3, "ResConv"), (2, "ResAtt"), (2, "ResConv"), (1, "ResConv"), (0, "ResConv"))
@@ -68,7 +68,7 @@ def _choices() -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-class HyTra(CountedOnModule, ChoiceSpace):
+class HyTra(ImageNetworks, CountedOnModule, ChoiceSpace):
     """The HyTra search space.
 
     Native string: a digit for each of the 16 layers, as in the paths of the authors' code: 0 and 1 an
@@ -89,7 +89,7 @@ class HyTra(CountedOnModule, ChoiceSpace):
     """
 
     choices = _choices()
-    datasets: tuple[str, ...] = tuple(DATASETS)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = IMAGES
 
     @property
     def name(self) -> str:
@@ -136,18 +136,11 @@ class HyTra(CountedOnModule, ChoiceSpace):
                 layer += 1
         g.output(g.add("global_avg_pool", x))
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side = DATASETS[check_choice("data set of hytra", dataset, DATASETS)]
-        return (torch.randn(batch, 3, side, side),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.hytra_module import Network
 
-        classes, _ = DATASETS[check_choice("data set of hytra", dataset, DATASETS)]
+        classes, _ = self._image(dataset)
         taken = self.taken(architecture)
         blocks: list[list[str]] = [[] for _ in WIDTHS]
         for i, scale in enumerate(_SCALES[taken["layers"]]):

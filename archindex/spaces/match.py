@@ -99,7 +99,7 @@ class _Matcher(GraphBuilder):
         else:
             described = dict(self._attrs[-1])
             if self._functional and op == "concat":
-                zeros = sum(not self._keys[source] for port in ports for source in port)
+                zeros = sum(bool(port) and not read for port, read in zip(ports, terms, strict=True))
                 if zeros:
                     described["zero_parts"] = described.get("zero_parts", 0.0) + zeros
             key = _key(op, described, list(enumerate(terms)))

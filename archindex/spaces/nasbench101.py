@@ -9,19 +9,19 @@ import heapq
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import reduce_batch
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture, Costs, SearchSpace
+from archindex.spaces.images import ImageNetworks
 from archindex.spaces.nasbench101_cells import (
     CLASSES,
     GRAPH_OPS,
@@ -35,7 +35,7 @@ from archindex.spaces.nasbench101_cells import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _OUTPUT: Final = len(OPS)
 # What may stand at each vertex of a native string, with its op and its sources.
@@ -45,7 +45,7 @@ _VERTEX: Final = tuple(
 )
 
 
-class NASBench101(SearchSpace[Cell]):
+class NASBench101(ImageNetworks, SearchSpace[Cell]):
     """The NAS-Bench-101 cell space.
 
     Native string: ``op~sources+...+output~sources``, the vertices after the input in an order in which edges
@@ -67,7 +67,7 @@ class NASBench101(SearchSpace[Cell]):
     4
     """
 
-    datasets: tuple[str, ...] = ("cifar10",)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (CLASSES, IMAGE_SIDE)}
 
     @property
     def name(self) -> str:
@@ -163,22 +163,15 @@ class NASBench101(SearchSpace[Cell]):
         dataset : {"cifar10"}
             The only data set of the benchmark.
         """
-        check_choice("data set of nasbench101", dataset, self.datasets)
+        self._image(dataset)
         return PackedCells.from_cells(map(self._parse, natives)).costs()
-
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        check_choice("data set of nasbench101", dataset, self.datasets)
-        return (torch.randn(batch, 3, IMAGE_SIDE, IMAGE_SIDE),)
 
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture`; input (batch, 3, 32, 32), output (batch, 10)."""
         from archindex.spaces.nasbench101_module import Network
 
-        check_choice("data set of nasbench101", dataset, self.datasets)
-        return Network(self._parse(self._own(architecture).native), CLASSES)
+        classes, _ = self._image(dataset)
+        return Network(self._parse(self._own(architecture).native), classes)
 
 
 @cache

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import Architecture, Costs
 from archindex.spaces.cells import Cell, CellSpace, Edges, Op
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The five ops; a genotype holds positions in this tuple."""
@@ -39,7 +39,7 @@ CELLS_PER_STAGE: Final = 5
 _OP_ID: Final = {op: i for i, op in enumerate(OPS)}
 
 
-class NASBench201(CellSpace):
+class NASBench201(ImageNetworks, CellSpace):
     """The NAS-Bench-201 cell space.
 
     Native string: ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, one group a node, ``~i`` the node an edge
@@ -54,7 +54,7 @@ class NASBench201(CellSpace):
     8
     """
 
-    datasets: tuple[str, ...] = tuple(SKELETONS)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = SKELETONS
     cells = (Cell("cell", nodes=3, ops=OPS),)
     ops: ClassVar[Mapping[str, Op]] = {
         "none": ("none", {}),
@@ -114,11 +114,10 @@ class NASBench201(CellSpace):
         dataset : {"cifar10", "cifar100", "in16_120"}
             Fixes classes and image size.
         """
-        check_choice("data set of nasbench201", dataset, SKELETONS)
+        classes, side = self._image(dataset)
         genotypes = self.genotypes(natives)
         n3 = (genotypes == _OP_ID["nor_conv_3x3"]).sum(axis=1)
         n1 = (genotypes == _OP_ID["nor_conv_1x1"]).sum(axis=1)
-        classes, side = SKELETONS[dataset]
         params = np.zeros(len(genotypes), dtype=np.int64)
         flops = np.zeros(len(genotypes), dtype=np.int64)
         for stage, channels in enumerate(STAGE_CHANNELS):
@@ -130,18 +129,11 @@ class NASBench201(CellSpace):
         fixed_params, fixed_flops = _skeleton_costs(classes, side)
         return Costs(params + fixed_params, flops + fixed_flops)
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]
-        return (torch.randn(batch, 3, side, side),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.nasbench201_module import Network
 
-        classes, _ = SKELETONS[check_choice("data set of nasbench201", dataset, SKELETONS)]
+        classes, _ = self._image(dataset)
         return Network(self._parse(self._own(architecture).native), classes)
 
 

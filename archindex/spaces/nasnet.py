@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.cells import Cell, Edges, Op
 from archindex.spaces.genotypes import read_genotype, write_genotype
-from archindex.spaces.stacked import Skeleton, StackedCells
+from archindex.spaces.stacked import StackedCells
 
 OPS: Final = (
     "skip_connect",
@@ -57,7 +57,9 @@ class NASNet(StackedCells):
     True
     """
 
-    skeletons: ClassVar[Mapping[str, Skeleton]] = {"cifar10": Skeleton(10, 32, channels=32, layers=20)}
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (10, 32)}
+    channels = 32
+    layers = 20
     cells = tuple(
         Cell(name, NODES, OPS, inputs=2, picks=2, distinct=False, output="loose", stride=stride)
         for name, stride in (("normal", 1), ("reduce", 2))

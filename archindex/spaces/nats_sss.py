@@ -8,20 +8,20 @@ cell and the skeleton are those of its code (D-X-Y/AutoDL-Projects, ``exps/NATS-
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
 from archindex.core.build import GraphBuilder, Terms
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import Architecture, Costs
 from archindex.spaces.choices import Choice, ChoiceSpace
+from archindex.spaces.images import ImageNetworks
 from archindex.spaces.nasbench201 import SKELETONS
 from archindex.spaces.natives import read_number
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 WIDTHS: Final = (8, 16, 24, 32, 40, 48, 56, 64)
 LAYERS: Final = 5
@@ -32,7 +32,7 @@ CELL: Final = (((0, 3),), ((0, 3), (1, 3)), ((0, 1), (1, 3), (2, 3)))
 """(source, kernel) of what enters the three nodes of the cell; kernel 1: the skip from the input."""
 
 
-class NATSSize(ChoiceSpace):
+class NATSSize(ImageNetworks, ChoiceSpace):
     """The size space of NATS-Bench: widths of a fixed network.
 
     Native string: the channels of the five layers, ``8:16:32:48:64``; the first is the stem's, too. Cells are
@@ -49,7 +49,7 @@ class NATSSize(ChoiceSpace):
     (32768, 713674)
     """
 
-    datasets: tuple[str, ...] = tuple(SKELETONS)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = SKELETONS
     choices = tuple(Choice(f"layer{i}", WIDTHS, ordered=True) for i in range(LAYERS))
 
     @property
@@ -93,7 +93,7 @@ class NATSSize(ChoiceSpace):
         UnknownNameError
             If the networks are not defined for `dataset`.
         """
-        classes, side = SKELETONS[check_choice("data set of nats_sss", dataset, SKELETONS)]
+        classes, side = self._image(dataset)
         widths = np.array(
             [list(self._values(self._parse(text)).values()) for text in natives], dtype=np.int64
         ).reshape(-1, LAYERS)
@@ -114,18 +114,11 @@ class NATSSize(ChoiceSpace):
         classifier = before * classes + classes
         return Costs(params + 2 * before + classifier, flops + classifier)
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side = SKELETONS[check_choice("data set of nats_sss", dataset, SKELETONS)]
-        return (torch.randn(batch, 3, side, side),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.nats_sss_module import network
 
-        classes, _ = SKELETONS[check_choice("data set of nats_sss", dataset, SKELETONS)]
+        classes, _ = self._image(dataset)
         return network(list(self.taken(architecture).values()), classes)
 
 

@@ -12,35 +12,32 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from archindex.core.build import GraphBuilder
-from archindex.core.checks import check_choice
 from archindex.spaces.base import Architecture
 from archindex.spaces.choices import Choice, ChoiceSpace, Genotype
 from archindex.spaces.counting import CountedOnModule
+from archindex.spaces.images import ImageNetworks
 from archindex.spaces.transformers import gather, read_config, residual, spread
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 BASE_DIMS: Final = (16, 24, 32, 40)
 MLP_RATIOS: Final = (2, 4, 6, 8)
 DEPTHS: Final = ((1, 2, 3), (4, 6, 8), (2, 4, 6))
 HEADS: Final = (2, 4, 8)
 
-DATASETS: Final[dict[str, tuple[int, int, int, int]]] = {
-    "cifar10": (10, 32, 4, 2),
-    "imagenet": (1000, 224, 16, 8),
-}
-"""Classes, image side, patch side and stride of patches. The paper's is imagenet; cifar10 is a small one."""
+PATCHES: Final = {"cifar10": (4, 2), "imagenet": (16, 8)}
+"""Side and stride of patches. The paper's data set is imagenet; cifar10 is a small one."""
 
 EXAMPLE: Final = '{"base_dim": 32, "mlp_ratio": 4, "depth": [2, 6, 4], "num_heads": [2, 4, 8]}'
 _KEYS: Final = ("base_dim", "mlp_ratio", "depth", "num_heads")
 _STAGES: Final = len(DEPTHS)
 
 
-class PiT(CountedOnModule, ChoiceSpace):
+class PiT(ImageNetworks, CountedOnModule, ChoiceSpace):
     """The pooling-based vision transformers of ViT-Bench-101.
 
     Native string: the JSON object of ViT-Bench-101, ``depth`` and ``num_heads`` with an entry per stage. A
@@ -65,7 +62,7 @@ class PiT(CountedOnModule, ChoiceSpace):
         *(Choice(f"depth.{stage}", options, ordered=True) for stage, options in enumerate(DEPTHS)),
         *(Choice(f"num_heads.{stage}", HEADS) for stage in range(_STAGES)),
     )
-    datasets: tuple[str, ...] = tuple(DATASETS)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (10, 32), "imagenet": (1000, 224)}
 
     @property
     def name(self) -> str:
@@ -114,18 +111,12 @@ class PiT(CountedOnModule, ChoiceSpace):
                 x = residual(g, x, "feed_forward", ratio=taken["mlp_ratio"], channels=width)
         g.output(x)
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side, _, _ = DATASETS[check_choice("data set of pit", dataset, DATASETS)]
-        return (torch.randn(batch, 3, side, side),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.pit_module import Network
 
-        classes, side, patch, stride = DATASETS[check_choice("data set of pit", dataset, DATASETS)]
+        classes, side = self._image(dataset)
+        patch, stride = PATCHES[dataset]
         taken = self.taken(architecture)
         return Network(
             taken["base_dim"],

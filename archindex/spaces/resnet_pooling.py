@@ -9,28 +9,27 @@ ResNet20: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from archindex.core.build import GraphBuilder
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import Architecture
 from archindex.spaces.choices import Choice, ChoiceSpace, Genotype
 from archindex.spaces.counting import CountedOnModule
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 CHANNELS: Final = (16, 16, 16, 16, 32, 32, 32, 64, 64, 64)
 """Channels of the first convolution and of the nine residual blocks."""
 
 LAYERS: Final = len(CHANNELS)
-CLASSES: Final = {"cifar10": 10}
 
 _POSITIONS: Final = tuple(range(1, LAYERS))
 
 
-class ResNetPooling(CountedOnModule, ChoiceSpace):
+class ResNetPooling(ImageNetworks, CountedOnModule, ChoiceSpace):
     """Positions of two poolings in a ResNet20.
 
     Native string: a digit for each of the ten layers (a convolution and nine residual blocks), 1 where 2x2
@@ -49,7 +48,7 @@ class ResNetPooling(CountedOnModule, ChoiceSpace):
     2
     """
 
-    datasets: tuple[str, ...] = tuple(CLASSES)
+    images: ClassVar[Mapping[str, tuple[int, int]]] = {"cifar10": (10, 32)}
     choices = (
         Choice("first", _POSITIONS, ordered=True),
         Choice("second", _POSITIONS, ordered=True),
@@ -94,17 +93,10 @@ class ResNetPooling(CountedOnModule, ChoiceSpace):
             x, before = x + y, after
         g.output(g.add("global_avg_pool", x))
 
-    def example_inputs(self, dataset: str = "cifar10", batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, 32, 32)."""
-        import torch
-
-        check_choice("data set of resnet_pooling", dataset, CLASSES)
-        return (torch.randn(batch, 3, 32, 32),)
-
     def build_module(self, architecture: Architecture, dataset: str = "cifar10") -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.resnet_pooling_module import network
 
-        classes = CLASSES[check_choice("data set of resnet_pooling", dataset, CLASSES)]
+        classes, _ = self._image(dataset)
         taken = self.taken(architecture)
         return network(CHANNELS, (taken["first"], taken["second"]), classes)

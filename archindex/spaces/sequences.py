@@ -9,17 +9,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archindex.core.build import GraphBuilder
-from archindex.core.checks import check_choice
 from archindex.spaces.base import Architecture, Costs
 from archindex.spaces.choices import ChoiceSpace
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class Layer(NamedTuple):
@@ -81,7 +79,7 @@ class Layer(NamedTuple):
         return attrs
 
 
-class BlockSequence(ChoiceSpace):
+class BlockSequence(ImageNetworks, ChoiceSpace):
     """A space of networks that are sequences of layers.
 
     A subclass gives what a `ChoiceSpace` asks for, `_build` excepted, and `_layers`. Params are the elements
@@ -91,20 +89,13 @@ class BlockSequence(ChoiceSpace):
 
     Attributes
     ----------
-    images : mapping
+    images : mapping from str to (int, int)
         Classes and image side of every data set. The graph is that of the first.
     """
-
-    images: ClassVar[Mapping[str, tuple[int, int]]]
 
     @abstractmethod
     def _layers(self, taken: Mapping[str, Any], dataset: str) -> Iterator[Layer]:
         """Yield the layers from the image to the classifier, each right after its options were looked up."""
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data sets that the networks are defined for."""
-        return tuple(self.images)
 
     def _build(self, g: GraphBuilder, taken: Mapping[str, Any]) -> None:
         x = g.input()
@@ -140,15 +131,7 @@ class BlockSequence(ChoiceSpace):
                 side = 1 if layer.op == "global_avg_pool" else -(-side // layer.stride)
                 last = layer.after
             counted.append((params + (last + 1) * classes, flops + last * classes))
-        params_of, flops_of = np.array(counted, dtype=np.int64).reshape(-1, 2).T
-        return Costs(params_of.copy(), flops_of.copy())
-
-    def example_inputs(self, dataset: str, batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        _, side = self._image(dataset)
-        return (torch.randn(batch, 3, side, side),)
+        return Costs.of(counted)
 
     def build_module(self, architecture: Architecture, dataset: str) -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
@@ -156,9 +139,6 @@ class BlockSequence(ChoiceSpace):
 
         classes, _ = self._image(dataset)
         return sequence(self._layers(self.taken(architecture), dataset), classes)
-
-    def _image(self, dataset: str) -> tuple[int, int]:
-        return self.images[check_choice(f"data set of {self.name}", dataset, self.images)]
 
 
 @cache

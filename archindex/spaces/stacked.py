@@ -11,36 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import numpy as np
-
-from archindex.core.checks import check_choice
 from archindex.spaces.base import Architecture, Costs
 from archindex.spaces.cells import CellSpace, Edges, Op
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 STEM_MULTIPLIER = 3
 """Channels of the stem over those of the first cell."""
-
-
-class Skeleton(NamedTuple):
-    """What a network is made of beside its cells.
-
-    Attributes
-    ----------
-    classes, side : int
-        Classes, and pixels along a side of an image.
-    channels : int
-        Channels of a node of the first cell.
-    layers : int
-        Cells in a row.
-    """
-
-    classes: int
-    side: int
-    channels: int
-    layers: int
 
 
 class Place(NamedTuple):
@@ -73,20 +52,24 @@ class Place(NamedTuple):
         return 2 if self.cell == "reduce" else 1
 
 
-class StackedCells(CellSpace):
+class StackedCells(ImageNetworks, CellSpace):
     """A space of a normal and a reduction cell, stacked.
 
-    A subclass gives what a `CellSpace` asks for, and `skeletons`. Params are the elements of all parameters;
-    FLOPs the multiply-adds of convolutions and classifier; biases, norms, activations, pooling and sums
-    count nothing. Costs are sums over layers: each kind of layer is counted once, on its torch module.
+    A subclass gives what a `CellSpace` asks for, `images`, `channels` and `layers`. Params are the elements
+    of all parameters; FLOPs the multiply-adds of convolutions and classifier; biases, norms, activations,
+    pooling and sums count nothing. Costs are sums over layers: each kind of layer is counted once, on its
+    torch module.
 
     Attributes
     ----------
-    skeletons : mapping from str to Skeleton
-        The skeleton for every data set.
+    channels : int
+        Channels of a node of the first cell.
+    layers : int
+        Cells in a row.
     """
 
-    skeletons: ClassVar[Mapping[str, Skeleton]]
+    channels: ClassVar[int]
+    layers: ClassVar[int]
 
     def _applied(self, op: str, stride: int) -> Op:
         """Return the op behind a native op; a skip with a stride is DARTS' factorised reduction.
@@ -96,11 +79,6 @@ class StackedCells(CellSpace):
         name, attrs = super()._applied(op, stride)
         skips = stride > 1 and self.ops[op][0] == "skip"
         return ("conv", {"kernel": 2, "stride": stride}) if skips else (name, attrs)
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data sets that the networks are defined for."""
-        return tuple(self.skeletons)
 
     def joined(self, cells: Mapping[str, Edges]) -> dict[str, list[int]]:
         """Return the nodes that each cell concatenates."""
@@ -113,13 +91,12 @@ class StackedCells(CellSpace):
 
     def places(self, cells: Mapping[str, Edges], dataset: str) -> Iterator[Place]:
         """Yield where the cells stand, from the image on; the classifier reads `joined` of the last."""
-        skeleton = self._skeleton(dataset)
         joined = self.joined(cells)
-        channels, side = skeleton.channels, skeleton.side
+        channels, (_, side) = self.channels, self._image(dataset)
         before = (STEM_MULTIPLIER * channels,) * 2
         halved = False
-        for layer in range(skeleton.layers):
-            reduces = layer in (skeleton.layers // 3, 2 * skeleton.layers // 3)
+        for layer in range(self.layers):
+            reduces = layer in (self.layers // 3, 2 * self.layers // 3)
             name = "reduce" if reduces else "normal"
             channels *= 1 + reduces
             yield Place(name, before, channels, side, halved)
@@ -142,13 +119,13 @@ class StackedCells(CellSpace):
         UnknownNameError
             If the networks are not defined for `dataset`.
         """
-        skeleton = self._skeleton(dataset)
-        stem = STEM_MULTIPLIER * skeleton.channels
+        classes, side = self._image(dataset)
+        stem = STEM_MULTIPLIER * self.channels
         counted: list[tuple[int, int]] = []
         for native in natives:
             cells = self.edges(native)
             last = stem
-            params, flops = 29 * stem, 27 * stem * skeleton.side**2
+            params, flops = 29 * stem, 27 * stem * side**2
             for place in self.places(cells, dataset):
                 parts = [_inputs_costs(place)]
                 for into in cells[place.cell]:
@@ -158,27 +135,16 @@ class StackedCells(CellSpace):
                 params += sum(part[0] for part in parts)
                 flops += sum(part[1] for part in parts)
                 last = place.channels * len(self.joined(cells)[place.cell])
-            counted.append((params + (last + 1) * skeleton.classes, flops + last * skeleton.classes))
-        params_of, flops_of = np.array(counted, dtype=np.int64).reshape(-1, 2).T
-        return Costs(params_of.copy(), flops_of.copy())
-
-    def example_inputs(self, dataset: str, batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, side, side)."""
-        import torch
-
-        side = self._skeleton(dataset).side
-        return (torch.randn(batch, 3, side, side),)
+            counted.append((params + (last + 1) * classes, flops + last * classes))
+        return Costs.of(counted)
 
     def build_module(self, architecture: Architecture, dataset: str) -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
         from archindex.spaces.stacked_module import Network
 
-        skeleton = self._skeleton(dataset)
+        classes, _ = self._image(dataset)
         cells = self.edges(self._own(architecture).native)
-        return Network(cells, self.joined(cells), list(self.places(cells, dataset)), skeleton.classes)
-
-    def _skeleton(self, dataset: str) -> Skeleton:
-        return self.skeletons[check_choice(f"data set of {self.name}", dataset, self.skeletons)]
+        return Network(cells, self.joined(cells), list(self.places(cells, dataset)), classes)
 
 
 def _reading(source: int, place: Place) -> tuple[int, int]:

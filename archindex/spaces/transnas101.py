@@ -14,17 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-import numpy as np
-
 from archindex.core.build import GraphBuilder
-from archindex.core.checks import check_choice
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import Architecture, Costs
 from archindex.spaces.cells import Cell, CellSpace, Edges, Op
 from archindex.spaces.choices import Choice, ChoiceSpace, Genotype
+from archindex.spaces.images import ImageNetworks
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 """The four ops of a cell; a native string holds positions in this tuple."""
@@ -72,22 +70,14 @@ def blocks(modules: Iterable[str], side: int) -> Iterator[Block]:
         channels = after
 
 
-class _Tasks(ABC):
+class _Tasks(ImageNetworks, ABC):
     """What both spaces share: the tasks with a classifier, networks and costs."""
 
-    datasets: tuple[str, ...] = tuple(IMAGES)
-    name: Any
+    images: ClassVar[Mapping[str, tuple[int, int]]] = IMAGES
 
     @abstractmethod
     def _described(self, native: str) -> tuple[str, Edges | None]:
         """Return the modules, and the edges of the cell; None: basic blocks of ResNet."""
-
-    def example_inputs(self, dataset: str, batch: int = 1) -> tuple[Tensor]:
-        """Return random images of `dataset`, float (batch, 3, 256, 256)."""
-        import torch
-
-        _, side = self._image(dataset)
-        return (torch.randn(batch, 3, side, side),)
 
     def build_module(self, architecture: Architecture, dataset: str) -> nn.Module:
         """Return the network of `architecture` for `dataset`; output (batch, classes)."""
@@ -131,11 +121,7 @@ class _Tasks(ABC):
             last = listed[-1].after
             params, flops = (sum(part[i] for part in parts) for i in range(2))
             counted.append((params + (last + 1) * classes, flops + last * classes))
-        params_of, flops_of = np.array(counted, dtype=np.int64).reshape(-1, 2).T
-        return Costs(params_of.copy(), flops_of.copy())
-
-    def _image(self, dataset: str) -> tuple[int, int]:
-        return IMAGES[check_choice(f"data set of {self.name}", dataset, IMAGES)]
+        return Costs.of(counted)
 
 
 class TransNAS101Micro(_Tasks, CellSpace):

@@ -146,3 +146,10 @@ def test_a_zero_part_of_a_concatenation_takes_channels() -> None:
     assert form.attrs[form.ops.index("concat")] == {"zero_parts": 1.0}
     assert canonical_form(form) == form
     assert joined("none", "none") == arch_id(ArchGraph(("input", "output"), ()))
+
+
+def test_a_zero_term_of_a_part_is_no_zero_part() -> None:
+    """The part of a concatenation is the sum at its port: a zero term adds nothing to it."""
+    ops = ("input", "conv", "none", "concat", "output")
+    edges = ((0, 1, 0), (0, 2, 0), (1, 3, 0), (0, 3, 1), (3, 4, 0))
+    assert arch_id(ArchGraph(ops, edges)) == arch_id(ArchGraph(ops, (*edges, (2, 3, 0))))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from archindex.core.canonical import canonical_form
 from archindex.core.errors import ArchitectureError
 from archindex.spaces.darts import DARTS
 from archindex.spaces.stacked_module import FactorizedReduce, edge
@@ -154,3 +155,18 @@ def test_ops_by_value() -> None:
     assert torch.allclose(reduce(x), reduce.norm(expected))
     assert len([m for m in edge("sep_conv_5x5", 4, 2).modules() if isinstance(m, nn.Conv2d)]) == 4
     assert edge("dil_conv_5x5", 4, 2)(x).shape == (1, 4, 3, 3)
+
+
+def test_a_zero_edge_is_an_alias_of_none() -> None:
+    """Where a node adds zero to another one, the sum is that other one, also where nodes are joined."""
+    first = "('skip_connect', 0), ('skip_connect', 1)"
+    rest = "('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_5x5', 1)"
+    reduce = f"[{first}, {first}, {rest}]"
+    cells = [
+        f"Genotype(normal=[{first}, {second}, {rest}], normal_concat=range(2, 6), "
+        f"reduce={reduce}, reduce_concat=range(2, 6))"
+        for second in (first, "('skip_connect', 2), ('none', 0)")
+    ]
+    one, other = (SPACE.parse(cell) for cell in cells)
+    assert one.arch_id == other.arch_id
+    assert SPACE.from_graph(canonical_form(other.graph)).arch_id == one.arch_id
