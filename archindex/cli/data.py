@@ -36,11 +36,11 @@ def ls(sink: Sink) -> None:
       archindex data ls
     """
     from archindex.datasets import dataset_names, info
-    from archindex.spaces.registry import SPACES, space
+    from archindex.spaces.registry import space, space_names
 
     known = [info(name) for name in dataset_names()]
     missing = sum(not about.available for about in known)
-    spaces = [(name, space(name).size) for name in SPACES]
+    spaces = [(name, space(name).size) for name in space_names()]
     sink.emit(
         Document(
             kind="data-list",

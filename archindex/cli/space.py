@@ -55,9 +55,9 @@ def ls(sink: Sink) -> None:
     Examples:
       archindex space ls
     """
-    from archindex.spaces.registry import SPACES, space
+    from archindex.spaces.registry import space, space_names
 
-    known = [_facts(space(name)) for name in SPACES]
+    known = [_facts(space(name)) for name in space_names()]
     sink.emit(
         Document(
             kind="space-list",
@@ -222,14 +222,14 @@ def draw(
       archindex space draw "nasbench101:conv3x3~0+maxpool3x3~01+output~02" -o cell.svg
     """
     from archindex.convert import to_dot, to_svg
-    from archindex.spaces.registry import SPACES, space
+    from archindex.spaces.registry import space, space_names
     from archindex.store.addresses import parse_anywhere
 
     if out is not None and out.suffix.lower() not in DRAWINGS:
         raise ArgumentError(
             f"expected a file that ends in {', '.join(DRAWINGS)}", got=str(out), fix="for example -o cell.svg"
         )
-    drawn: Architecture = space(arch).sample(1, seed)[0] if arch in SPACES else parse_anywhere(arch)
+    drawn: Architecture = space(arch).sample(1, seed)[0] if arch in space_names() else parse_anywhere(arch)
     file = out or Path(f"{drawn.space.name}-{drawn.arch_id[:10]}.svg")
     text = to_svg(drawn) if file.suffix.lower() == ".svg" else to_dot(drawn)
     try:

@@ -18,8 +18,8 @@ class ArchGraph:
 
     Edges into the same port of a node are interchangeable: a port sums them, unless the op of the node is
     itself a way of combining in which order says nothing (``mul``, ...). Edges into different ports are
-    ordered, so that ``a - b`` is not ``b - a``; a ``concat`` has a port for each part. The same edge may stand
-    several times (``x + x``).
+    ordered, so that ``a - b`` is not ``b - a``; a ``concat`` has a port for each part. The same edge may
+    stand several times (``x + x``).
 
     Parameters
     ----------

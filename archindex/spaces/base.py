@@ -89,7 +89,7 @@ class SearchSpace(ABC, Generic[G]):
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator) -> G:
-        """Return a genotype drawn uniformly at random."""
+        """Return a genotype drawn at random: uniformly, or as the space says."""
 
     @abstractmethod
     def _neighbors(self, genotype: G) -> Iterator[G]:
@@ -148,7 +148,7 @@ class SearchSpace(ABC, Generic[G]):
         return Architecture(self, self._format(self._genotype(graph)))
 
     def sample(self, n: int, seed: int = 0) -> list[Architecture]:
-        """Return `n` architectures drawn uniformly over native strings, with replacement."""
+        """Return `n` architectures drawn with replacement, uniformly where the space says nothing else."""
         rng = generator(seed, "sample", self.name)
         return [Architecture(self, self._format(self._draw(rng))) for _ in range(check_int("n", n, low=0))]
 

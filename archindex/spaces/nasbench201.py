@@ -70,28 +70,24 @@ class NASBench201(ImageNetworks, CellSpace):
         return "nasbench201"
 
     def _read_cells(self, text: str) -> dict[str, Edges]:
-        groups = text.split("+")
-        nodes: Edges = []
-        for node, group in enumerate(groups[:4], start=1):
-            parts = group.split("|")
-            if len(parts) != node + 2 or parts[0] or parts[-1]:
-                break
-            nodes.append([])
-            for source, part in enumerate(parts[1:-1]):
-                op, tilde, origin = part.partition("~")
-                if op not in _OP_ID or tilde != "~" or origin != str(source):
-                    raise ArchitectureError(
-                        f"expected op~{source} with op one of {', '.join(OPS)}",
-                        got=part,
-                        fix=f"look at the edge from node {source} to node {node}",
-                    )
-                nodes[-1].append((op, source))
-        if len(nodes) != 3 or len(groups) != 3:
+        groups = [group.split("|") for group in text.split("+")]
+        if [len(parts) for parts in groups] != [3, 4, 5] or any(p[0] or p[-1] for p in groups):
             raise ArchitectureError(
                 "expected a NAS-Bench-201 cell |op~0|+|op~0|op~1|+|op~0|op~1|op~2|",
                 got=text,
                 fix=f"op is one of {', '.join(OPS)}",
             )
+        nodes: Edges = [[], [], []]
+        for node, parts in enumerate(groups, start=1):
+            for source, part in enumerate(parts[1:-1]):
+                op, tilde, origin = part.partition("~")
+                if op not in OPS or tilde != "~" or origin != str(source):
+                    raise ArchitectureError(
+                        f"expected op~{source} with op one of {', '.join(OPS)}",
+                        got=part,
+                        fix=f"look at the edge from node {source} to node {node}",
+                    )
+                nodes[node - 1].append((op, source))
         return {"cell": nodes}
 
     def _write_cells(self, cells: Mapping[str, Edges]) -> str:

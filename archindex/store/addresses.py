@@ -12,7 +12,7 @@ from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_vectors
 from archindex.core.errors import ArchitectureError, ArgumentError, UnknownNameError
 from archindex.spaces.base import Architecture
-from archindex.spaces.registry import NAMED, SPACES, parse_address, space
+from archindex.spaces.registry import NAMED, parse_address, space, space_names
 from archindex.store.rows import RowInfo
 from archindex.store.snapshot import Snapshot
 
@@ -215,7 +215,7 @@ class Addresses:
     def _named(self, text: str) -> list[RowInfo]:
         """Return the rows that a string names, without parsing it."""
         name, colon, native = text.strip().partition(":")
-        if colon and name in SPACES:
+        if colon and name in space_names():
             return self._snapshot.find(native.strip(), name)
         found = self._snapshot.find(text.strip())
         if len({row.arch_id for row in found}) > 1:
@@ -240,17 +240,23 @@ def parse_anywhere(text: str, spaces: Sequence[str] = ()) -> Architecture:
     Raises
     ------
     ArchitectureError
-        If the string is malformed in all of them.
+        If the string is malformed in all of them, or well-formed in several.
     """
     name, colon, _ = text.partition(":")
-    if colon and name.strip() in SPACES:
+    if colon and name.strip() in space_names():
         return parse_address(text)
     if len(spaces) == 1:
         return space(spaces[0]).parse(text)
-    candidates = spaces or [name for name in SPACES if name not in NAMED]
-    for candidate in candidates:
-        if space(candidate).validate(text):
-            return space(candidate).parse(text)
+    candidates = spaces or [name for name in space_names() if name not in NAMED]
+    fitting = [candidate for candidate in candidates if space(candidate).validate(text)]
+    if len(fitting) == 1:
+        return space(fitting[0]).parse(text)
+    if fitting:
+        raise ArchitectureError(
+            "expected a native string of one search space",
+            got=text,
+            fix=f"it is one of {' and '.join(fitting)}: write it as space:native",
+        )
     raise ArchitectureError(
         f"expected an architecture of {', '.join(candidates)}",
         got=text,

@@ -107,7 +107,7 @@ def test_what_is_measured_is_unknown_of_strangers(index: ax.Index) -> None:
 def test_neighbours_are_those_of_the_space_under_the_constraint(index: ax.Index) -> None:
     pool = Pool(index.snapshot, WHERE)
     rows, stood_in = len(pool), []
-    for position in range(60):
+    for position in range(rows):
         around = SPACE.neighbors(pool.architecture(position))
         found = pool.neighbors(position)
         assert position not in found
