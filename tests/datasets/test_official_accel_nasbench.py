@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +15,11 @@ import pytest
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import Table, load
 from archindex.datasets.folder import data_folder
-from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import accel_nasbench
-from archindex.datasets.parquet import column_types, read_parquet
 
 needs_tables = pytest.mark.skipif(
     data_folder() is None, reason="ARCHINDEX_DATA does not name the folder of tables"
 )
-
-
-def read_all(name: str) -> dict[str, list[Any]]:
-    folder = data_folder()
-    assert folder is not None
-    path = folder / f"{name}.parquet"
-    return {key: values.tolist() for key, values in read_parquet(path, column_types(path)).items()}
-
-
-def comes_back(table: Table) -> None:
-    keep_table(table)
-    back = load_table(table.name)
-    assert back.natives == table.natives
-    for one, other in zip(back.series, table.series, strict=True):
-        assert one.spec == other.spec
-        np.testing.assert_array_equal(one.values, other.values)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
 
 
 DEVICES = ("a100", "3090", "tpuv2", "tpuv3", "zcu102", "vck190")
@@ -97,7 +74,7 @@ def accel(path: Path) -> Table:
     return accel_nasbench.convert({accel_nasbench.FILE: path})
 
 
-def test_accel_nasbench_is_read_value_by_value(tmp_path: Path) -> None:
+def test_accel_nasbench_is_read_value_by_value(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
     results = {f"result_{i}.json": accel_result(i) for i in range(12)}
     twice = {**accel_result(99), "architecture": results["result_3.json"]["architecture"]}
     path = accel_archive(
@@ -128,7 +105,7 @@ def test_accel_nasbench_is_read_value_by_value(tmp_path: Path) -> None:
 
 
 @needs_tables
-def test_published_accel_results_are_those_of_the_table(tmp_path: Path) -> None:
+def test_published_accel_results_are_those_of_the_table(tmp_path: Path, read_all: Callable[..., Any]) -> None:
     rows = read_all("accel_nasbench_mnasnet")
     results = {}
     for i, name in enumerate(rows["result_file"]):

@@ -22,12 +22,6 @@ from archindex.datasets.official.hw_nas_bench import METRICS
 OFFICIAL = [name for name, module in DATASETS.items() if ".official." in module]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_a_manifest_is_whole(name: str) -> None:
     module: Any = import_module(DATASETS[name])

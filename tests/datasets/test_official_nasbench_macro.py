@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,7 @@ import pytest
 
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import Table
-from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import nasbench_macro
-
-
-def comes_back(table: Table) -> None:
-    keep_table(table)
-    back = load_table(table.name)
-    assert back.natives == table.natives
-    for one, other in zip(back.series, table.series, strict=True):
-        assert one.spec == other.spec
-        np.testing.assert_array_equal(one.values, other.values)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
 
 
 def macro_results() -> dict[str, Any]:
@@ -50,7 +36,7 @@ def macro(path: Path, content: Any) -> Table:
     return nasbench_macro.convert({nasbench_macro.FILE: path})
 
 
-def test_all_of_nasbench_macro_is_read_value_by_value(tmp_path: Path) -> None:
+def test_all_of_nasbench_macro_is_read_value_by_value(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
     results = macro_results()
     table = macro(tmp_path / "macro.json", results)
     assert len(table) == 6_561 == nasbench_macro.SPEC.rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +13,13 @@ import numpy as np
 import pytest
 
 from archindex.core.errors import DataUnavailableError
-from archindex.datasets import Table, load
+from archindex.datasets import load
 from archindex.datasets.folder import data_folder
-from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import nasbench_nlp
-from archindex.datasets.parquet import column_types, read_parquet
 
 needs_tables = pytest.mark.skipif(
     data_folder() is None, reason="ARCHINDEX_DATA does not name the folder of tables"
 )
-
-
-def read_all(name: str) -> dict[str, list[Any]]:
-    folder = data_folder()
-    assert folder is not None
-    path = folder / f"{name}.parquet"
-    return {key: values.tolist() for key, values in read_parquet(path, column_types(path)).items()}
-
-
-def comes_back(table: Table) -> None:
-    keep_table(table)
-    back = load_table(table.name)
-    assert back.natives == table.natives
-    for one, other in zip(back.series, table.series, strict=True):
-        assert one.spec == other.spec
-        np.testing.assert_array_equal(one.values, other.values)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
 
 
 RECIPES = [
@@ -100,7 +77,7 @@ def logs(folder: Path, **changes: Any) -> dict[str, Path]:
     return paths
 
 
-def test_runs_of_nasbench_nlp_are_seeds(tmp_path: Path) -> None:
+def test_runs_of_nasbench_nlp_are_seeds(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
     table = nasbench_nlp.convert(logs(tmp_path))
     assert len(table) == 2
     by_spec = {(one.spec.column, one.spec.seed): one.values for one in table.series}
@@ -120,7 +97,9 @@ def test_runs_of_nasbench_nlp_are_seeds(tmp_path: Path) -> None:
 
 
 @needs_tables
-def test_published_wikitext2_runs_are_those_of_the_table(tmp_path: Path) -> None:
+def test_published_wikitext2_runs_are_those_of_the_table(
+    tmp_path: Path, read_all: Callable[..., Any]
+) -> None:
     rows = read_all("nb_nlp_wikitext2")
     paths = logs(tmp_path)
     for name in paths:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from archindex.datasets import load
 from archindex.datasets.folder import data_folder
 from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import timm_benchmark_infer, timm_results
-from archindex.datasets.parquet import column_types, read_parquet
 
 needs_tables = pytest.mark.skipif(
     data_folder() is None, reason="ARCHINDEX_DATA does not name the folder of tables"
@@ -84,13 +83,6 @@ def test_benchmarks_have_a_column_for_each_setting(tmp_path: Path) -> None:
     assert columns["imagenet_flops_m"].values.tolist() == [1820.0, 6800.0]
 
 
-def read_all(name: str) -> dict[str, Any]:
-    folder = data_folder()
-    assert folder is not None
-    path = folder / f"{name}.parquet"
-    return {key: values.tolist() for key, values in read_parquet(path, column_types(path)).items()}
-
-
 def text(value: object) -> str:
     """A number as timm's scripts write it; what is missing is empty."""
     return "" if value is None or value != value else f"{value}"
@@ -107,7 +99,7 @@ def same_values(ours: Any, theirs: Any) -> None:
 
 
 @needs_tables
-def test_the_published_results_are_those_of_the_table(tmp_path: Path) -> None:
+def test_the_published_results_are_those_of_the_table(tmp_path: Path, read_all: Callable[..., Any]) -> None:
     rows = read_all("timm_imagenet")
     keys = ("in1k", "real", "in_v2", "in_a", "in_r", "in_sketch")
     paths = {}
@@ -130,7 +122,9 @@ def test_the_published_results_are_those_of_the_table(tmp_path: Path) -> None:
 
 
 @needs_tables
-def test_the_published_benchmarks_are_those_of_the_table(tmp_path: Path) -> None:
+def test_the_published_benchmarks_are_those_of_the_table(
+    tmp_path: Path, read_all: Callable[..., Any]
+) -> None:
     rows = read_all("timm_infer_benchmark")
     columns = ("img_size", "samples_per_s", "step_time_ms", "batch_size", "params_m", "gmacs", "macts")
     paths = {name: tmp_path / name for name in timm_benchmark_infer.FILES}

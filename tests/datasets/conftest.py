@@ -1,0 +1,50 @@
+"""What tests of data sets share: a home of their own, published rows, and the way to the disk and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archindex.datasets import Table
+from archindex.datasets.folder import data_folder
+from archindex.datasets.kept import keep_table, load_table
+from archindex.datasets.parquet import column_types, read_parquet
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what tests keep in a folder of their own."""
+    monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def read_all() -> Callable[[str], dict[str, list[Any]]]:
+    """Read all columns of a table of ARCHINDEX_DATA."""
+
+    def read(name: str) -> dict[str, list[Any]]:
+        folder = data_folder()
+        assert folder is not None
+        path = folder / f"{name}.parquet"
+        return {key: values.tolist() for key, values in read_parquet(path, column_types(path)).items()}
+
+    return read
+
+
+@pytest.fixture
+def comes_back() -> Callable[[Table], None]:
+    """Assert that a table that was kept is the same when it is loaded."""
+
+    def check(table: Table) -> None:
+        keep_table(table)
+        back = load_table(table.name)
+        assert back.natives == table.natives
+        for one, other in zip(back.series, table.series, strict=True):
+            assert one.spec == other.spec
+            np.testing.assert_array_equal(one.values, other.values)
+
+    return check
