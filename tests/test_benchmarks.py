@@ -128,3 +128,13 @@ def test_nb101_flat(tmp_path: Path) -> None:
     assert [small["distinct_ids"], large["distinct_ids"]] == [small["rows"], large["rows"]] == [2000, 20000]
     # No Python object for each architecture.
     assert abs(large["objects"] - small["objects"]) < 200
+
+
+def test_spaces(tmp_path: Path) -> None:
+    arguments = ("--spaces", "nasbench201", "einspace", "--drawn", "20", "--read-back", "5", "--built", "2")
+    rows = run("spaces", tmp_path / "out.json", *arguments)["spaces"]
+    assert [row["space"] for row in rows] == ["nasbench201", "einspace"]
+    for row in rows:
+        assert {key: row[key] for key in row["asked"]} == row["asked"]
+        assert row["run"] == 1
+        assert row["relabelled"] == row["read_back"]
