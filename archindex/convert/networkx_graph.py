@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archindex.convert.given import graph_of
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 
 if TYPE_CHECKING:
     import networkx as nx  # type: ignore[import-untyped]
 
+    from archindex.convert.network import Network
+    from archindex.spaces.base import Architecture
 
-def to_networkx(graph: ArchGraph) -> nx.MultiDiGraph[int]:
-    """Return a graph as a ``networkx.MultiDiGraph``.
+
+def to_networkx(graph: ArchGraph | Architecture | Network) -> nx.MultiDiGraph[int]:
+    """Return a graph, or that of an architecture or a network, as a ``networkx.MultiDiGraph``.
 
     Nodes are 0, 1, ...; each has its ``op`` and its attributes under their names (``kernel``, ...). Edges
     have their ``port``.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
     """
     import networkx as nx
 
+    graph = graph_of(graph)
     made: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     for node, (op, attrs) in enumerate(zip(graph.ops, graph.attrs, strict=True)):
         made.add_node(node, op=op, **attrs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from archindex.convert.given import graph_of
 from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
@@ -15,14 +16,23 @@ from archindex.core.ops import ATTRIBUTES, OPS
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
+    from archindex.convert.network import Network
+    from archindex.spaces.base import Architecture
 
-def to_pyg(graph: ArchGraph) -> Data:
-    """Return a graph as a ``torch_geometric.data.Data``.
+
+def to_pyg(graph: ArchGraph | Architecture | Network) -> Data:
+    """Return a graph, or that of an architecture or a network, as a ``torch_geometric.data.Data``.
 
     Fields: ``op``, int64 (n,), positions in `archindex.core.ops.OPS`, or ``len(OPS) + i`` for
     ``extra_ops[i]``; ``attrs``, float32 (n, len(ATTRIBUTES)), NaN where a node has none; ``edge_index``,
     int64 (2, e); ``port``, int64 (e,); ``extra_ops``, list of str.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
     """
+    packed = GraphBatch.from_graphs([graph_of(graph)])
     import torch
 
     with warnings.catch_warnings():
@@ -30,7 +40,6 @@ def to_pyg(graph: ArchGraph) -> Data:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         from torch_geometric.data import Data
 
-    packed = GraphBatch.from_graphs([graph])
     return Data(
         op=torch.from_numpy(packed.op.astype(np.int64)),
         attrs=torch.from_numpy(packed.attrs),

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 
 import archindex as ax
-from archindex.convert import from_networkx, from_pyg, to_networkx, to_pyg
+from archindex.convert import from_networkx, from_pyg, to_dot, to_networkx, to_pyg, to_svg
 from archindex.core.canonical import arch_id
-from archindex.core.errors import ArchitectureError
+from archindex.core.errors import ArchitectureError, ArgumentError
 from archindex.core.graph import ArchGraph
 from archindex.core.ops import ATTRIBUTE_ID, OP_ID, OPS
 from archindex.testing.strategies import graphs, unhurried
@@ -121,6 +121,23 @@ def test_data_that_cannot_be_used(field: str, value: Any) -> None:
 def test_architectures_and_networks_export_alike() -> None:
     arch = ax.space("nasbench101").sample(1, seed=1)[0]
     network = ax.from_torch(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU()), (torch.zeros(1, 3),))
-    for graph in (arch.graph, network.graph):
-        assert arch_id(from_networkx(to_networkx(graph))) == arch_id(graph)
-        assert from_pyg(to_pyg(graph)) == graph
+    for one in (arch, network):
+        assert arch_id(from_networkx(to_networkx(one))) == arch_id(one.graph)
+        assert from_pyg(to_pyg(one)) == one.graph
+        assert to_dot(one).count("->") == len(one.graph.edges)
+    [size] = [line for line in to_svg(network).splitlines() if " nodes, " in line]
+    assert "12 params, 9 FLOPs" in size
+    assert 'digraph "network"' in to_dot(network)
+
+
+@pytest.mark.parametrize("export", [to_svg, to_dot, to_networkx, to_pyg])
+@pytest.mark.parametrize("wrong", [None, "|nor_conv_3x3~0|", 3, [GRAPH]])
+def test_what_is_no_architecture_is_refused(export: Any, wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"expected an ArchGraph.*archindex\.space\(NAME\)\.parse"):
+        export(wrong)
+
+
+def test_dir_lists_what_is_loaded_when_used() -> None:
+    for module in (ax, ax.convert):
+        assert dir(module) == sorted(module.__all__)
+        assert all(hasattr(module, name) for name in dir(module))

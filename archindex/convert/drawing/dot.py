@@ -10,21 +10,28 @@ from archindex.convert.drawing.labels import (
     printable,
     title_of,
 )
+from archindex.convert.given import graph_of
+from archindex.convert.network import Network
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture
 
 
-def to_dot(drawn: ArchGraph | Architecture) -> str:
+def to_dot(drawn: ArchGraph | Architecture | Network) -> str:
     """Return a graph in the DOT language, for ``dot -Tsvg`` and other programs of Graphviz.
 
     Nodes are numbered as in the graph. Port numbers stand at the edges into nodes whose inputs have an order.
 
     Parameters
     ----------
-    drawn : ArchGraph or Architecture
+    drawn : ArchGraph, Architecture or Network
         What to draw.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
     """
-    graph = drawn.graph if isinstance(drawn, Architecture) else drawn
+    graph = graph_of(drawn)
     name, lines = title_of(drawn)
     ordered = ordered_nodes(graph)
     text = [

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from archindex.convert.given import graph_of
+from archindex.convert.network import Network
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture, Costed
 from archindex.spaces.cells import CellSpace
@@ -130,7 +132,7 @@ def shown_attributes(op: str, attrs: Mapping[str, float]) -> list[str]:
     return [name for name in SHORT if name in attrs and name not in beside | plain]
 
 
-def cell_names(drawn: ArchGraph | Architecture) -> dict[int, str]:
+def cell_names(drawn: ArchGraph | Architecture | Network) -> dict[int, str]:
     """Return the name of the cell that ends in an output, by node; nothing where there is one cell only."""
     cells = (
         drawn.space.cells if isinstance(drawn, Architecture) and isinstance(drawn.space, CellSpace) else ()
@@ -151,10 +153,14 @@ def ordered_nodes(graph: ArchGraph) -> frozenset[int]:
     return frozenset(target for target, n in ports.items() if n > 1)
 
 
-def title_of(drawn: ArchGraph | Architecture, room: int = LONGEST_NATIVE) -> tuple[str, list[str]]:
+def title_of(drawn: ArchGraph | Architecture | Network, room: int = LONGEST_NATIVE) -> tuple[str, list[str]]:
     """Return the heading of a drawing and the lines below it, the native string within `room` characters."""
-    graph = drawn.graph if isinstance(drawn, Architecture) else drawn
+    graph = graph_of(drawn)
     size = f"{graph.n_nodes} nodes, {len(graph.edges)} edges"
+    if isinstance(drawn, Network):
+        totals = ((drawn.total_params, "params"), (drawn.total_flops, "FLOPs"))
+        known = ", ".join(f"{quantity(n)} {unit}" for n, unit in totals if n is not None)
+        return "network", [f"{size} · {known}" if known else size]
     if not isinstance(drawn, Architecture):
         return "graph", [size]
     lines = [shortened(printable(drawn.native), room)]

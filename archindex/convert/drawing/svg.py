@@ -20,6 +20,8 @@ from archindex.convert.drawing.labels import (
 )
 from archindex.convert.drawing.layout import Layout, layered
 from archindex.convert.drawing.picture import Picture, Point, text_width
+from archindex.convert.given import graph_of
+from archindex.convert.network import Network
 from archindex.core.errors import ArgumentError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture
@@ -38,7 +40,7 @@ PALE: Final = "#5b6572"
 EDGE: Final = "#7a828c"
 
 
-def to_svg(drawn: ArchGraph | Architecture) -> str:
+def to_svg(drawn: ArchGraph | Architecture | Network) -> str:
     """Return a picture of an architecture, as SVG text.
 
     Data flow from top to bottom. A box is a node: its op, below it its attributes by letters that the legend
@@ -48,15 +50,16 @@ def to_svg(drawn: ArchGraph | Architecture) -> str:
 
     Parameters
     ----------
-    drawn : ArchGraph or Architecture
+    drawn : ArchGraph, Architecture or Network
         What to draw, with at most `MOST_NODES` nodes.
 
     Raises
     ------
     ArgumentError
-        If the graph has more nodes, or so many long edges that nobody could follow them.
+        If it is none of these, or its graph has more nodes, or so many long edges that nobody could
+        follow them.
     """
-    graph = drawn.graph if isinstance(drawn, Architecture) else drawn
+    graph = graph_of(drawn)
     if graph.n_nodes > MOST_NODES:
         raise ArgumentError(
             f"expected a graph of at most {MOST_NODES} nodes to draw",
