@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import subprocess
+from collections import defaultdict
 from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ from archindex.convert.drawing.svg import MOST_NODES
 from archindex.core.errors import ArgumentError
 from archindex.core.graph import ArchGraph
 from archindex.core.ops import OPS
+from archindex.spaces.registry import NAMED, SPACES
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = ('a"b\\', "<script>&amp;]]>", "nul\0line\nbreak", "\ud800", "x" * 300, "ünïcode 畳", "")
@@ -192,11 +194,53 @@ def test_ports_stand_where_their_order_matters_only() -> None:
 
     def ports(graph: ArchGraph) -> list[str]:
         found = ElementTree.fromstring(to_svg(graph)).iter(f"{SVG}text")
-        return sorted(t.text or "" for t in found if t.get("paint-order"))
+        return sorted(t.text or "" for t in found if t.get("font-size") == "9")
 
-    assert (ports(ordered), ports(free)) == (["0", "1"], [])
+    assert (ports(ordered), ports(free)) == (["0", "1"], ["+", "+"])
     assert to_dot(ordered).count("headlabel") == 2
-    assert "headlabel" not in to_dot(free)
+    assert to_dot(free).count('headlabel="+"') == 2
+    both = ArchGraph(("input", "concat", "add"), ((0, 1, 0), (0, 1, 0), (0, 1, 1), (0, 2, 0), (1, 2, 0)))
+    assert ports(both) == ["0+", "0+", "1"]
+    legend = [t.text for t in ElementTree.fromstring(to_svg(both)).iter(f"{SVG}text")][-2:]
+    assert legend == ["0, 1, …: order of the inputs", "+: inputs that are added"]
+
+
+def test_every_mark_stands_on_white_and_touches_no_line_but_its_own() -> None:
+    root = ElementTree.fromstring(to_svg(random_graph(25, 11)))
+    shapes = list(root)
+    marks = [i for i, one in enumerate(shapes) if one.get("font-size") == "9"]
+    assert marks and "paint-order" not in to_svg(random_graph(25, 11))
+    ends = [re.findall(r"-?[\d.]+", p.attrib["d"])[-2:] for p in shapes if p.get("d", "").endswith("Z")]
+    for i in marks:
+        under, text = shapes[i - 1], shapes[i]
+        assert under.tag == f"{SVG}rect" and under.get("fill") == "#ffffff"
+        left, foot = float(text.attrib["x"]), float(text.attrib["y"])
+        right = left + text_width(text.text or "", 9)
+        assert float(under.attrib["x"]) == left
+        assert right <= left + float(under.attrib["width"]) + 0.1
+        same_row = [float(x) for x, y in ends if abs(float(y) - foot - 7) < 0.2]
+        assert not [x for x in same_row if left - 3 < x < right]
+
+
+# Spaces of named models hold networks of other packages: their drawings are those of `from_torch`.
+@pytest.mark.parametrize("name", sorted(SPACES.keys() - NAMED))
+def test_different_nodes_of_a_space_look_different(name: str) -> None:
+    looks: dict[tuple[str, str], set[tuple[str, frozenset[tuple[str, float]]]]] = defaultdict(set)
+    for arch in ax.space(name).sample(40, seed=5):
+        for op, attrs in zip(arch.graph.ops, arch.graph.attrs, strict=True):
+            looks[op_text(op, attrs), attribute_text(op, attrs)].add((op, frozenset(attrs.items())))
+    assert len(looks) > 2
+    assert {look: nodes for look, nodes in looks.items() if len(nodes) > 1} == {}
+
+
+def test_kernels_that_are_no_squares() -> None:
+    nasnet = ax.space("nasnet").sample(60, seed=1)
+    texts = {text.text for arch in nasnet for text in ElementTree.fromstring(to_svg(arch)).iter(f"{SVG}text")}
+    assert {"conv 1x7", "conv 1x3", "conv 1x1"} <= texts
+    wide = {"kernel": 1.0, "kernel_w": 7.0, "stride": 1.0, "stride_w": 2.0}
+    assert (op_text("conv", wide), attribute_text("conv", wide)) == ("conv 1x7", "s1x2")
+    assert attribute_text("im2col", {**wide, "padding": 3.0}) == "k1x7 s1x2 p3"
+    assert attribute_text("concat", {"axis": 1.0, "zero_parts": 2.0}) == "ax1 z2"
 
 
 @pytest.mark.parametrize("op", HOSTILE)

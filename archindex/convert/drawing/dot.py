@@ -6,7 +6,7 @@ from archindex.convert.drawing.labels import (
     attribute_text,
     kind_of,
     op_text,
-    ordered_nodes,
+    port_marks,
     printable,
     title_of,
 )
@@ -19,7 +19,8 @@ from archindex.spaces.base import Architecture
 def to_dot(drawn: ArchGraph | Architecture | Network) -> str:
     """Return a graph in the DOT language, for ``dot -Tsvg`` and other programs of Graphviz.
 
-    Nodes are numbered as in the graph. Port numbers stand at the edges into nodes whose inputs have an order.
+    Nodes are numbered as in the graph. Port numbers stand at the edges into nodes whose inputs have an
+    order, ``+`` at edges whose values are added.
 
     Parameters
     ----------
@@ -33,7 +34,6 @@ def to_dot(drawn: ArchGraph | Architecture | Network) -> str:
     """
     graph = graph_of(drawn)
     name, lines = title_of(drawn)
-    ordered = ordered_nodes(graph)
     text = [
         f"digraph {_quoted(name)} {{",
         f"  graph [label={_quoted(name, *lines)}, labelloc=t, fontname=Helvetica, fontsize=12];",
@@ -49,9 +49,8 @@ def to_dot(drawn: ArchGraph | Architecture | Network) -> str:
         if kind.name == "input, output":
             look += ', fontcolor="#ffffff"'
         text.append(f"  n{node} [label={_quoted(*label)}, {look}];")
-    for source, target, port in graph.edges:
-        mark = f' [headlabel="{port}"]' if target in ordered else ""
-        text.append(f"  n{source} -> n{target}{mark};")
+    for (source, target, _), mark in zip(graph.edges, port_marks(graph), strict=True):
+        text.append(f"  n{source} -> n{target}" + (f' [headlabel="{mark}"];' if mark else ";"))
     return "\n".join([*text, "}", ""])
 
 

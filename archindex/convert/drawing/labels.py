@@ -88,7 +88,13 @@ _SQUARE: Final = frozenset(
     {"conv", "separable_conv", "dilated_conv", "transposed_conv", "mbconv"}
 ) | frozenset({"avg_pool", "max_pool"})
 
-_ONE: Final = ("stride", "dilation", "groups")
+_ONE: Final = ("stride", "stride_w", "dilation", "groups")
+
+_WIDTHS: Final = {"kernel": "kernel_w", "stride": "stride_w"}
+"""Attributes whose value in width stands behind them, with the name of that value."""
+
+_ADDED: Final = frozenset({"add", "mul", "maximum", "minimum"})
+"""Ops that say themselves what becomes of several inputs at one port; all others get their sum."""
 
 SHORT: Final[dict[str, str]] = {
     "kernel": "k",
@@ -101,8 +107,14 @@ SHORT: Final[dict[str, str]] = {
     "bits": "b",
     "ratio": "r",
     "depth": "n",
+    "padding": "p",
+    "axis": "ax",
+    "zero_parts": "z",
+    "kernel_w": "kw",
+    "stride_w": "sw",
 }
-"""Letters of the attributes; ``index`` and square kernels stand beside the op instead."""
+"""Letters of the attributes; ``index`` and the kernels of windows stand beside the op instead, values in
+width behind those in height."""
 
 
 def kind_of(op: str) -> Kind:
@@ -116,19 +128,25 @@ def op_text(op: str, attrs: Mapping[str, float]) -> str:
     if op in _KIND:
         text = op.replace("separable", "sep").replace("transposed", "transp").replace("_", " ")
         if op in _SQUARE and "kernel" in attrs:
-            text += f" {number(attrs['kernel'])}x{number(attrs['kernel'])}"
+            text += f" {number(attrs['kernel'])}x{number(attrs.get('kernel_w', attrs['kernel']))}"
     return f"{text} {number(attrs['index'])}" if "index" in attrs else text
 
 
 def attribute_text(op: str, attrs: Mapping[str, float]) -> str:
-    """Return the second line of a node: ``s2 e6 c64``."""
-    return " ".join(f"{SHORT[name]}{number(attrs[name])}" for name in shown_attributes(op, attrs))
+    """Return the second line of a node: ``s2 e6 c64``, ``s2x1``."""
+    texts = []
+    for name in shown_attributes(op, attrs):
+        text = f"{SHORT[name]}{number(attrs[name])}"
+        wide = attrs.get(_WIDTHS.get(name, ""))
+        texts.append(text if wide is None else f"{text}x{number(wide)}")
+    return " ".join(texts)
 
 
 def shown_attributes(op: str, attrs: Mapping[str, float]) -> list[str]:
-    """Return the attributes that `attribute_text` shows: not what stands beside the op, nor a stride of 1."""
+    """Return the attributes that `attribute_text` shows: not what stands elsewhere, nor a stride of 1."""
     beside = {"kernel"} if op in _SQUARE else set()
-    plain = {name for name in _ONE if attrs.get(name) == 1}
+    beside |= {width for name, width in _WIDTHS.items() if name in attrs}
+    plain = {name for name in _ONE if attrs.get(name) == 1 and attrs.get(_WIDTHS.get(name, name), 1) == 1}
     return [name for name in SHORT if name in attrs and name not in beside | plain]
 
 
@@ -151,6 +169,20 @@ def ordered_nodes(graph: ArchGraph) -> frozenset[int]:
     """Return the nodes whose inputs have an order: edges come into several ports."""
     ports = Counter(target for target, _ in {(target, port) for _, target, port in graph.edges})
     return frozenset(target for target, n in ports.items() if n > 1)
+
+
+def port_marks(graph: ArchGraph) -> list[str]:
+    """Return what stands at the end of each edge: its port where ports have an order, + where it is added.
+
+    Edges into one port are added: ``0+`` twice and ``1`` once are the sum of two inputs, then a third.
+    """
+    ordered = ordered_nodes(graph)
+    shared = Counter((target, port) for _, target, port in graph.edges)
+    return [
+        (str(port) if target in ordered else "")
+        + ("+" if shared[target, port] > 1 and graph.ops[target] not in _ADDED else "")
+        for _, target, port in graph.edges
+    ]
 
 
 def title_of(drawn: ArchGraph | Architecture | Network, room: int = LONGEST_NATIVE) -> tuple[str, list[str]]:

@@ -324,7 +324,7 @@ class _Part:
         place: dict[int, float] = {}
         for t, edges in coming.items():
             edges.sort(key=lambda e: (self.at[self.last[e]][0], e))
-            step = min(16.0, (self.size[t][0] - 16) / len(edges))
+            step = min(24.0, (self.size[t][0] - 16) / len(edges))
             for i, e in enumerate(edges):
                 place[e] = self.at[t][0] + (i - (len(edges) - 1) / 2) * step
         return [place[e] for e, _, _ in self.edges]

@@ -76,16 +76,19 @@ class Picture:
         *,
         bold: bool = False,
         centred: bool = False,
-        halo: bool = False,
+        on_white: bool = False,
     ) -> None:
-        """Write a line of text; a halo sets it apart from the lines below it."""
+        """Write a line of text; on white it hides the lines below it."""
         style = {"font-size": _n(size), "fill": colour}
         if bold:
             style["font-weight"] = "bold"
         if centred:
             style["text-anchor"] = "middle"
-        if halo:
-            style |= {"stroke": "#ffffff", "stroke-width": "3", "paint-order": "stroke"}
+        if on_white:
+            # A rectangle, not a white outline: not every viewer paints outlines below the letters.
+            place = {"x": _n(self._x + x), "y": _n(self._y + y - 0.8 * size)}
+            area = {"width": _n(text_width(text, size)), "height": _n(size)}
+            self._add("rect", {**place, **area, "fill": "#ffffff"})
         self._add("text", {"x": _n(self._x + x), "y": _n(self._y + y), **style}).text = text
 
     def rect(

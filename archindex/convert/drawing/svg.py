@@ -14,7 +14,7 @@ from archindex.convert.drawing.labels import (
     letters_of,
     number,
     op_text,
-    ordered_nodes,
+    port_marks,
     printable,
     title_of,
 )
@@ -32,6 +32,7 @@ MOST_NODES: Final = 5_000
 MARGIN: Final = 24.0
 OP_SIZE: Final = 13.0
 SMALL_SIZE: Final = 11.0
+MARK_SIZE: Final = 9.0
 BOX_HEIGHT: Final = 28.0
 TALL_BOX: Final = 42.0
 NARROWEST: Final = 360.0
@@ -46,7 +47,8 @@ def to_svg(drawn: ArchGraph | Architecture | Network) -> str:
     Data flow from top to bottom. A box is a node: its op, below it its attributes by letters that the legend
     explains, its colour the kind of op; all attributes are in its tooltip, also strides, dilations and
     groups of 1. Lines that leave a box share one trunk. Numbers at the ends of lines are input ports, where
-    their order matters. What nothing connects, such as the two cells of DARTS, stands side by side.
+    their order matters, and ``+`` tells inputs that are added: all of a node, or those of one port. What
+    nothing connects, such as the two cells of DARTS, stands side by side.
 
     Parameters
     ----------
@@ -66,13 +68,14 @@ def to_svg(drawn: ArchGraph | Architecture | Network) -> str:
             got=f"{graph.n_nodes} nodes",
             fix="draw the cell, or write .dot and give it to a program of Graphviz",
         )
-    entering = [0] * graph.n_nodes
-    for _, target, _ in graph.edges:
-        entering[target] += 1
-    sizes = [_box(op, attrs, n) for op, attrs, n in zip(graph.ops, graph.attrs, entering, strict=True)]
+    marks = port_marks(graph)
+    entering = [0.0] * graph.n_nodes
+    for (_, target, _), mark in zip(graph.edges, marks, strict=True):
+        entering[target] += 9 + max(6.0, text_width(mark, MARK_SIZE))
+    sizes = [_box(op, attrs, w) for op, attrs, w in zip(graph.ops, graph.attrs, entering, strict=True)]
     layout = layered(sizes, [(source, target) for source, target, _ in graph.edges])
     name, lines = title_of(drawn, max(LONGEST_NATIVE, int(layout.width / 8)))
-    legend = _Legend(graph)
+    legend = _Legend(graph, marks)
     width = max(NARROWEST, layout.width, text_width(name, 17.0) * 1.15, *(text_width(t, 12.0) for t in lines))
     legend_height = legend.wrap(width)
     cells = cell_names(drawn)
@@ -85,7 +88,7 @@ def to_svg(drawn: ArchGraph | Architecture | Network) -> str:
     for i, line in enumerate(lines):
         picture.text(MARGIN, MARGIN + 36 + 18 * i, line, 12.0, PALE)
     picture.move(MARGIN + max(0.0, (width - layout.width) / 2), top)
-    _draw(picture, graph, layout, sizes)
+    _draw(picture, graph, layout, sizes, marks)
     for nodes, left, _ in layout.parts:
         for node in cells.keys() & nodes:
             picture.text(left, -14, f"{cells[node]} cell", 14.0, INK, bold=True)
@@ -94,9 +97,14 @@ def to_svg(drawn: ArchGraph | Architecture | Network) -> str:
     return picture.done()
 
 
-def _draw(picture: Picture, graph: ArchGraph, layout: Layout, sizes: Sequence[tuple[float, float]]) -> None:
-    """Draw lines, then boxes, then port numbers."""
-    ordered = ordered_nodes(graph)
+def _draw(
+    picture: Picture,
+    graph: ArchGraph,
+    layout: Layout,
+    sizes: Sequence[tuple[float, float]],
+    marks: Sequence[str],
+) -> None:
+    """Draw lines, then boxes, then what stands at the ends of lines."""
     for line in layout.lines:
         picture.line(line.points, EDGE, arrow=line.edge is not None)
     for (op, attrs), centre, size in zip(
@@ -104,30 +112,32 @@ def _draw(picture: Picture, graph: ArchGraph, layout: Layout, sizes: Sequence[tu
     ):
         _draw_box(picture, op, attrs, centre, size)
     for line in layout.lines:
-        if line.edge is not None and graph.edges[line.edge][1] in ordered:
+        if line.edge is not None and marks[line.edge]:
             x, y = line.points[-1]
-            picture.text(x + 4, y - 7, str(graph.edges[line.edge][2]), 9.0, INK, halo=True)
+            picture.text(x + 4, y - 7, marks[line.edge], MARK_SIZE, INK, on_white=True)
 
 
-def _box(op: str, attrs: Mapping[str, float], entering: int) -> tuple[float, float]:
+def _box(op: str, attrs: Mapping[str, float], entering: float) -> tuple[float, float]:
     """Return width and height of a box: its texts fit, and the lines that come in have room."""
     below = attribute_text(op, attrs)
     text = max(text_width(op_text(op, attrs), OP_SIZE), text_width(below, SMALL_SIZE))
-    return max(56.0, text + 22, min(15.0 * entering + 16, 600.0)), TALL_BOX if below else BOX_HEIGHT
+    return max(56.0, text + 22, min(entering + 16, 600.0)), TALL_BOX if below else BOX_HEIGHT
 
 
 class _Legend:
     """The kinds of ops and the letters that a drawing uses."""
 
-    def __init__(self, graph: ArchGraph) -> None:
+    def __init__(self, graph: ArchGraph, marks: Sequence[str]) -> None:
         used = {kind_of(op) for op in graph.ops}
         self.entries: list[tuple[str, str, str, bool]] = [
             (kind.name, kind.fill, kind.line, kind.dashed) for kind in KINDS if kind in used
         ]
         letters = letters_of(zip(graph.ops, graph.attrs, strict=True))
         self.entries += [(f"{letter}: {name}", "", "", False) for letter, name in letters]
-        if ordered_nodes(graph):
+        if any(mark.strip("+") for mark in marks):
             self.entries.append(("0, 1, …: order of the inputs", "", "", False))
+        if any(mark.endswith("+") for mark in marks):
+            self.entries.append(("+: inputs that are added", "", "", False))
         self.at: list[Point] = []
 
     def wrap(self, width: float) -> float:
