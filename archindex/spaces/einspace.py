@@ -136,15 +136,6 @@ class EinSpace(GrammarSpace):
     }
 
     @property
-    def _functions(self) -> dict[str, list[str]]:
-        """Of every nonterminal of functions, their names."""
-        return {
-            symbol: [one.name for one in listed]
-            for symbol, listed in self.rules.items()
-            if symbol != "module"
-        }
-
-    @property
     def name(self) -> str:
         """``"einspace"``."""
         return "einspace"
