@@ -100,6 +100,9 @@ def _kept(spec: DatasetSpec, file: OfficialFile, offline: bool, progress: Progre
 
     folder = downloads_folder()
     path, record = folder / file.name, folder / f"{file.name}.sha256"
+    if not path.exists():
+        # Before anything is made on the disk.
+        _may_download(spec, file, offline)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{file.name}.lock"):
@@ -110,13 +113,7 @@ def _kept(spec: DatasetSpec, file: OfficialFile, offline: bool, progress: Progre
                 return path
             if path.exists() and _sha256(path) == expected:
                 return path
-            if offline:
-                raise DataUnavailableError(
-                    f"expected {file.name} of the data set {spec.name} in {folder}, as downloads are off",
-                    fix=_by_hand(
-                        spec, f"type archindex data get {spec.name} without --offline and {OFFLINE}"
-                    ),
-                )
+            _may_download(spec, file, offline)
             _download(spec, file, path, expected, progress)
             if not file.sha256:
                 _record(record, path)
@@ -125,16 +122,25 @@ def _kept(spec: DatasetSpec, file: OfficialFile, offline: bool, progress: Progre
     return path
 
 
-def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, progress: Progress) -> None:
-    """Fetch a file from the first address that has it."""
-    import pooch
-
+def _may_download(spec: DatasetSpec, file: OfficialFile, offline: bool) -> None:
+    """Raise `DataUnavailableError` if a file may not be fetched, or no program can."""
+    if offline:
+        raise DataUnavailableError(
+            f"expected {file.name} of the data set {spec.name} in {downloads_folder()}, as downloads are off",
+            fix=_by_hand(spec, f"type archindex data get {spec.name} without --offline and {OFFLINE}"),
+        )
     if not file.urls:
         raise DataUnavailableError(
             f"expected {file.name} of the data set {spec.name}: its authors give no address that a program "
             f"can fetch",
             fix=spec.remedy,
         )
+
+
+def _download(spec: DatasetSpec, file: OfficialFile, path: Path, expected: str, progress: Progress) -> None:
+    """Fetch a file from the first address that has it."""
+    import pooch
+
     reasons = []
     downloader = ResumingDownloader(path.with_name(path.name + ".part"), file.name, progress)
     for url in file.urls:

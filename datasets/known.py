@@ -131,6 +131,10 @@ class DatasetSpec:
         Files of a Python package.
     files : tuple of OfficialFile
         Files that the authors publish, to be fetched and converted.
+    exact : bool
+        Whether official files give exactly `rows` architectures: all of a search space, or a sample that we
+        draw. Files that give another number are refused then. Of lists that their authors extend, `rows` is
+        what was counted once.
     """
 
     name: str
@@ -144,6 +148,7 @@ class DatasetSpec:
     tables: tuple[str, ...] = ()
     package: PackageFiles | None = None
     files: tuple[OfficialFile, ...] = ()
+    exact: bool = False
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from archindex.core.errors import ArgumentError, UnknownNameError
+from archindex.core.errors import ArgumentError, DataUnavailableError, UnknownNameError
 from archindex.core.metrics import Series
 from archindex.core.progress import Progress, silent
 from archindex.datasets.folder import data_place, missing, package_place
@@ -130,7 +130,8 @@ def get(
     ArgumentError
         If files are given for a data set that is not made from official files.
     DataUnavailableError
-        If it is not here and cannot be had; the message says how to have it.
+        If it is not here and cannot be had, or the files hold only a part of it; the message says what to
+        do.
     """
     about = info(name)
     if from_files and not about.files:
@@ -141,7 +142,14 @@ def get(
         paths = fetch(about, from_files=from_files, offline=offline, progress=progress)
         # Large archives take minutes: a bar on a terminal shows that they do.
         progress("convert", 0, 1)
-        keep_table(_module(name).convert(paths), replace=True)
+        table = _module(name).convert(paths)
+        if about.exact and len(table) != about.rows:
+            raise DataUnavailableError(
+                f"expected {about.rows} rows of the data set {name}",
+                got=len(table),
+                fix=f"the files are not whole: get them again ({about.homepage}); nothing was changed",
+            )
+        keep_table(table, replace=True)
         progress("convert", 1, 1)
         return info(name)
     if not about.available:

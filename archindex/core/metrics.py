@@ -254,8 +254,14 @@ class Series:
 
 
 def check_range(series: Series) -> None:
-    """Raise `ArgumentError` if a value is none that the metric can take; NaN is missing."""
+    """Raise `ArgumentError` if a value is none that the metric can take, or infinite; NaN is missing."""
     kind = METRICS[series.spec.metric]
+    endless = np.isinf(series.values)
+    if endless.any():
+        raise ArgumentError(
+            f"expected finite values of {series.spec.column}, or NaN where missing",
+            got=float(series.values[endless][0]),
+        )
     wrong = (series.values < kind.low) | (series.values > kind.high)
     if wrong.any():
         bounds = f"from {kind.low:g} to {kind.high:g}"

@@ -85,6 +85,7 @@ SPEC: Final = DatasetSpec(
     name="hw_nas_bench_fbnet",
     space=SPACE,
     rows=ROWS,
+    exact=True,
     measures="latency on 5 devices and energy on 3, each with 2 input sizes",
     description=(
         f"latency of {ROWS:,} FBNet networks, drawn uniformly, on an edge GPU, Raspberry Pi 4, Pixel 3, "

@@ -39,6 +39,7 @@ SPEC: Final = DatasetSpec(
     name="hw_nas_bench_nasbench201",
     space=SPACE,
     rows=15_625,
+    exact=True,
     measures="latency on 6 devices and energy on 3, each with 3 input sizes",
     description=(
         "latency of all NAS-Bench-201 networks on an edge GPU, Raspberry Pi 4, Edge TPU, Pixel 3, Eyeriss "

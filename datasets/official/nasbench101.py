@@ -36,6 +36,7 @@ SPEC: Final = DatasetSpec(
     name="nasbench101",
     space="nasbench101",
     rows=423_624,
+    exact=True,
     measures="accuracy and training time of each of 3 runs, halfway and final, params, FLOPs",
     description=(
         "training, validation and test accuracy and training time on CIFAR-10 of all NAS-Bench-101 cells at "

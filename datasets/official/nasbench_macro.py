@@ -32,6 +32,7 @@ SPEC: Final = DatasetSpec(
     name="nasbench_macro",
     space=SPACE,
     rows=6_561,
+    exact=True,
     measures="test accuracy of each of 3 runs, params, FLOPs",
     description=(
         "test accuracy on CIFAR-10 of all NAS-Bench-Macro networks, the best of 50 epochs in each of three "

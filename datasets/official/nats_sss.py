@@ -20,6 +20,7 @@ SPEC: Final = DatasetSpec(
     name="nats_sss",
     space="nats_sss",
     rows=32_768,
+    exact=True,
     measures="accuracy and training time of each run at 90, 12 and 1 epochs, latency, params, FLOPs",
     description=(
         "validation and test accuracy and training time of each run of all channel widths on CIFAR-10, "

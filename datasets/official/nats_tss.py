@@ -20,6 +20,7 @@ SPEC: Final = DatasetSpec(
     name="nats_tss",
     space="nasbench201",
     rows=15_625,
+    exact=True,
     measures="accuracy and training time of each run at 200 and 12 epochs, latency, params, FLOPs",
     description=(
         "validation and test accuracy and training time of each run of all NAS-Bench-201 cells on CIFAR-10, "

@@ -119,12 +119,30 @@ def _sized(path: Path, name: str, size: int, read: Callable[[], bytes]) -> bytes
 
 
 def read_json(data: bytes) -> Any:
-    """Return the value of a JSON text; ``NaN``, as Python writes it, is a number."""
-    return json.loads(data.decode("utf-8"), parse_constant=_constant)
+    """Return the value of a JSON text; ``NaN``, as Python writes it, is a number.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, holds an infinity, or an object of it names a key twice.
+    """
+    return json.loads(data.decode("utf-8"), parse_constant=_constant, object_pairs_hook=_once)
 
 
 def _constant(text: str) -> float:
+    if text != "NaN":
+        raise ValueError(f"expected a finite number or NaN, got {text}")
     return float(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for key, value in pairs:
+        # The last value would stand, and nobody would know of the others.
+        if key in read:
+            raise ValueError(f"expected every key once, got {key!r:.80} again")
+        read[key] = value
+    return read
 
 
 def number(value: object) -> float:

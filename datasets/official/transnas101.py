@@ -64,6 +64,7 @@ def spec_of(part: str, rows: int) -> DatasetSpec:
         name=f"transnas101_{part}",
         space=f"transnas101_{part}",
         rows=rows,
+        exact=True,
         measures="validation and test metrics of 7 tasks, latency",
         description=(
             f"validation and test metrics of all TransNAS-Bench-101 {part} networks on seven tasks (top-1, "

@@ -13,6 +13,7 @@ from archindex.core.metrics import (
     Measurement,
     MeasurementSpec,
     Series,
+    check_range,
     metric,
     spec_of_column,
     wide_columns,
@@ -112,3 +113,11 @@ def test_the_vocabulary_has_no_doubles() -> None:
 def test_predicted_columns_are_read_back(name: str) -> None:
     spec = MeasurementSpec(name, "pi5", "valid", provenance="predicted")
     assert spec_of_column(spec.column) == spec
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_no_value_is_infinite_and_nan_is_missing(value: float) -> None:
+    loss = MeasurementSpec("loss", "cifar10", "valid")
+    check_range(Series(loss, np.array([1.0, np.nan])))
+    with pytest.raises(ArgumentError, match="expected finite values of cifar10_valid_loss"):
+        check_range(Series(loss, np.array([1.0, value])))

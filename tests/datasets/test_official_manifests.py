@@ -17,7 +17,10 @@ import pytest
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import DATASETS, get, info, load
 from archindex.datasets.known import OfficialFile
+from archindex.datasets.official import hw_nas_bench_fbnet
 from archindex.datasets.official.hw_nas_bench import METRICS
+from archindex.spaces.nasbench201 import NASBench201
+from archindex.spaces.registry import space
 
 OFFICIAL = [name for name, module in DATASETS.items() if ".official." in module]
 
@@ -38,6 +41,18 @@ def test_a_manifest_is_whole(name: str) -> None:
         assert re.fullmatch(r"([0-9a-f]{64})?", file.sha256)
     # Whoever publishes no address for programs is said to.
     assert ("publish the" in about.description) == any(not file.urls for file in about.files)
+
+
+def test_rows_are_certain_where_a_data_set_is_all_of_a_space_or_a_sample_of_ours() -> None:
+    certain = {name for name in OFFICIAL if info(name).exact}
+    assert set(OFFICIAL) - certain == {
+        *("nasbench_nlp", "accel_nasbench", "timm_results", "timm_benchmark_infer"),
+    }
+    for name in certain - {"hw_nas_bench_fbnet", "nasbench101", "nasbench101_full"}:
+        assert info(name).rows == space(info(name).space).size
+    # Of this space the benchmark trained one cell of each kind.
+    assert info("nasbench101").rows == info("nasbench101_full").rows == info("nb101").rows
+    assert info("hw_nas_bench_fbnet").rows == hw_nas_bench_fbnet.ROWS
 
 
 def test_files_of_one_name_are_one_file() -> None:
@@ -69,6 +84,11 @@ def test_a_data_set_from_a_file_to_a_table(tmp_path: Path) -> None:
     path.write_text(json.dumps(dict.fromkeys([*keys, "9"], result)))
     with pytest.raises(DataUnavailableError, match="get it again"):
         get("nasbench_macro", from_files=[path])
+    path.write_text(json.dumps({keys[0]: result}))
+    with pytest.raises(
+        DataUnavailableError, match="expected 6561 rows of the data set nasbench_macro, got 1;"
+    ):
+        get("nasbench_macro", from_files=[path])
     # What was there stays, and nothing else is left behind.
     assert load("nasbench_macro").natives == table.natives
     assert [one.name for one in (Path(about.place).parent).iterdir()] == ["nasbench_macro"]
@@ -81,15 +101,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_takes_a_file_and_tells_what_to_type(tmp_path: Path) -> None:
     path = tmp_path / "HW-NAS-Bench-v1_0.pickle"
-    numbers = {key: [1.5] for key in METRICS}
-    config = [{"arch_str": "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"}]
+    natives = [arch.native for arch in NASBench201().enumerate()]
+    numbers = {key: [1.5] * len(natives) for key in METRICS}
+    config = [{"arch_str": native} for native in natives]
     part = {data: {**numbers, "config": config} for data in ("cifar10", "cifar100", "ImageNet16-120")}
     path.write_bytes(pickle.dumps({"nasbench201": part}))
     name = "hw_nas_bench_nasbench201"
     done = run(name, "--from-file", str(path), "--offline", "--format", "quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == info(name).place
-    assert load(name).columns()["fpga_energy_mj"].values.tolist() == [1.5]
+    assert load(name).columns()["fpga_energy_mj"].values.tolist() == [1.5] * 15_625
     missing = run("nasbench101", "--offline")
     assert missing.returncode == 1
     assert "archindex data get nasbench101 --from-file FILE" in missing.stderr

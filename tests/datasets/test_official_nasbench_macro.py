@@ -70,6 +70,10 @@ GOOD = {"test_acc": [90.0, 91.0, 92.0], "mean_acc": 91.0, "std": 1.0, "params": 
         {"00000000": {**GOOD, "mean_acc": 90.0}},
         {"00000000": {**GOOD, "test_acc": [90.0, 91.0, 101.0], "mean_acc": 94.0}},
         {"00000000": {**GOOD, "params": -1}},
+        {"00000000": {**GOOD, "params": float("inf")}},
+        json.dumps({"00000000": GOOD}).replace('"params": 10', '"params": 1e999'),
+        f'{{"00000000": {json.dumps(GOOD)}, "00000000": {json.dumps(GOOD)}}}',
+        json.dumps({"00000000": GOOD}).replace('"params": 10', '"params": 10, "params": 11'),
         {"00000000": {**GOOD, "flops": True}},
     ],
 )

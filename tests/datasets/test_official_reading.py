@@ -73,6 +73,14 @@ def test_no_archive_is_told(tmp_path: Path) -> None:
             list(members(path, "*"))
 
 
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "a": 2}}]', "Infinity", '{"a": [-Infinity]}']
+)
+def test_json_with_infinities_or_a_key_twice_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"every key once|finite"):
+        read_json(text.encode())
+
+
 @pytest.mark.parametrize("text", ["1", "true", '"1"', "[1]", "null", "NaN"])
 def test_numbers_are_numbers(text: str) -> None:
     value = read_json(text.encode())
