@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.convert.onnx_growth import check_calls, follow_sizes
 from archindex.core.checks import check_int, check_path
 from archindex.core.errors import ModelFileError
 from archindex.core.graph import MAX_NODES
@@ -72,8 +73,6 @@ def infer_shapes(model: ModelProto, input_shapes: Mapping[str, Sequence[int]]) -
     ModelFileError
         If the model contradicts itself, or `input_shapes` names what is no input.
     """
-    import onnx
-
     inputs = {value.name: value for value in model.graph.input}
     for name, shape in input_shapes.items():
         if name not in inputs:
@@ -91,8 +90,19 @@ def infer_shapes(model: ModelProto, input_shapes: Mapping[str, Sequence[int]]) -
     for tensor in _tensors(model.graph):
         if len(tensor.raw_data) > _STRIPPED:
             tensor.ClearField("raw_data")
+    check_calls(model)
+    _infer(model)
+    if follow_sizes(model):
+        # What functions and branches make of the shapes that were found.
+        _infer(model)
+
+
+def _infer(model: ModelProto) -> None:
+    import onnx
+
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        # Data propagation is left out: it writes out tensors of any length.
+        inferred = onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # the C++ side raises RuntimeError, ValueError, InferenceError and others
         raise ModelFileError("expected a model whose shapes fit together", got=str(error)) from None
     model.graph.CopyFrom(inferred.graph)
