@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,7 +173,7 @@ class _Importer:
         if name in LOWER:
             return LOWER[name](self.build, call)
         flops = None if name in UNCOUNTED or not call.standard else 0
-        kept = own_name(name, "aten") if call.standard else str(node.target).removesuffix(".default")
+        kept = own_name(name, "aten") if call.standard else _own_name(node.target)
         return self.build.op(kept, node.name, operands, call.shape, flops=flops)
 
 
@@ -183,6 +183,13 @@ def _op_name(node: Node) -> str:
     if schema is not None:
         return str(schema.name).split("::")[-1]
     return str(getattr(node.target, "__name__", node.target))
+
+
+def _own_name(target: Any) -> str:
+    """Return the name of what is no op of ATen; a plain function is named by its module, not its address."""
+    if isinstance(target, FunctionType):
+        return f"{target.__module__}.{target.__qualname__}"
+    return str(target).removesuffix(".default")
 
 
 def _shape(value: Any) -> Shape | None:

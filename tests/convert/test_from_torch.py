@@ -102,3 +102,22 @@ def test_costs_are_those_of_the_search_space(name: str) -> None:
     assert found.total_params == costs.params[0]
     # The spaces count the bias of the classifier as ten multiply-adds, as their benchmarks do.
     assert found.total_flops == costs.flops[0] - 10
+
+
+class Mapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mapped: Tensor = torch.vmap(self.one)(x)
+        return mapped
+
+
+def test_plain_functions_are_named_by_module_and_not_by_address() -> None:
+    found = ax.from_torch(Mapped(), (torch.zeros(3, 4),))
+    assert [op for op in found.graph.ops if "_batch_dim" in op] == [
+        "torch._functorch.predispatch._add_batch_dim",
+        "torch._functorch.predispatch._remove_batch_dim",
+    ]
+    assert not any("0x" in op for op in found.graph.ops)
