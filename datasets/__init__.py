@@ -14,7 +14,7 @@ if not __name__.startswith("archindex."):
 from archindex.datasets.custom import import_table
 from archindex.datasets.kept import load_table, remove_table, save_table
 from archindex.datasets.known import DATASETS, DatasetInfo, DatasetSpec
-from archindex.datasets.registry import dataset_names, get, info, load, measurements, raw_columns
+from archindex.datasets.registry import dataset_names, get, info, load, measurements, promised, raw_columns
 from archindex.datasets.table import Table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "load_table",
     "measurements",
+    "promised",
     "raw_columns",
     "remove_table",
     "save_table",

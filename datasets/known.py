@@ -8,6 +8,9 @@ A data set is a module named in `DATASETS`. It has a constant ``SPEC``, a `Datas
   `archindex.datasets.get` keeps the table once with `archindex.datasets.kept.keep_table`, as Parquet, and
   `archindex.datasets.load` reads that.
 
+Both have ``promised() -> tuple[MeasurementSpec, ...]``: what the columns are, as far as it is certain without
+the data.
+
 A table whose rows name no architectures has ``load`` raise, and ``measurements() -> tuple[Series, ...]``.
 
 Modules are imported to list the data sets, so they import nothing heavy at their top. Whether a data set is

@@ -8,7 +8,7 @@ by the search space.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +57,31 @@ SPEC: Final = DatasetSpec(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    recorded = [spec for context in CONTEXTS for spec in _specs(context)]
+    return (*recorded, *cost_specs())
+
+
+def cost_specs() -> Iterator[MeasurementSpec]:
+    """Yield what `computed_costs` computes, in its order."""
+    for dataset in NASBench201().datasets:
+        for metric in ("params", "flops"):
+            yield MeasurementSpec(metric, dataset, provenance="computed", source=COST_SOURCE)
+
+
+def _specs(context: str) -> list[MeasurementSpec]:
+    """Return what one file records: accuracies by seed, latency, training time."""
+    return [
+        *(
+            MeasurementSpec("acc", context, "valid", epochs=EPOCHS, seed=seed, source=SOURCE)
+            for seed in range(MAX_SEEDS)
+        ),
+        MeasurementSpec("latency", context, source=SOURCE),
+        MeasurementSpec("train_time", context, epochs=EPOCHS, source=SOURCE),
+    ]
+
+
 def load() -> Table:
     """Return the table; rows in the order of the official index.
 
@@ -93,29 +118,24 @@ def load() -> Table:
 def computed_costs(natives: Sequence[str]) -> Iterable[Series]:
     """Yield params and FLOPs of NAS-Bench-201 cells on its three data sets, in millions."""
     space = NASBench201()
-    for dataset in space.datasets:
-        costs = space.costs(natives, dataset)
-        for metric, counts in (("params", costs.params), ("flops", costs.flops)):
-            spec = MeasurementSpec(
-                metric, dataset, provenance="computed", source="archindex nasbench201 space"
-            )
-            yield Series(spec, counts / 1e6)
+    counts = [space.costs(natives, dataset) for dataset in space.datasets]
+    columns = [column for costs in counts for column in (costs.params, costs.flops)]
+    for spec, column in zip(cost_specs(), columns, strict=True):
+        yield Series(spec, column / 1e6)
 
 
 def _recorded(context: str, records: Sequence[dict[str, Any]]) -> Iterable[Series]:
-    """Yield what one file records: accuracies by seed, latency, training time."""
+    """Yield the series of one file."""
     accuracy = np.full((len(records), MAX_SEEDS), np.nan)
     for row, record in enumerate(records):
         values = record["val_acc"]
         accuracy[row, : len(values)] = values
-    for seed in range(MAX_SEEDS):
-        spec = MeasurementSpec("acc", context, "valid", epochs=EPOCHS, seed=seed, source=SOURCE)
-        yield Series(spec, accuracy[:, seed].copy())
     # One recorded number an architecture, repeated for every seed.
     latency = np.array([record["latency"][0] for record in records], dtype=np.float64)
-    yield Series(MeasurementSpec("latency", context, source=SOURCE), 1e3 * latency)
     seconds = np.array([record["train_time"][0] for record in records], dtype=np.float64)
-    yield Series(MeasurementSpec("train_time", context, epochs=EPOCHS, source=SOURCE), seconds)
+    values = (*(run.copy() for run in accuracy.T), 1e3 * latency, seconds)
+    for spec, column in zip(_specs(context), values, strict=True):
+        yield Series(spec, column)
 
 
 def _damaged(path: Path, got: str) -> DataUnavailableError:

@@ -71,6 +71,22 @@ SPEC: Final = DatasetSpec(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return tuple(spec for graph in GRAPHS for spec, _ in _measured(graph).values())
+
+
+def _measured(graph: str) -> dict[str, tuple[MeasurementSpec, float]]:
+    """Return what each value of a record is, and what it is multiplied with to be in the metric's unit."""
+    metric = "auc" if graph == "proteins" else "acc"
+    return {
+        "valid_perf": (MeasurementSpec(metric, graph, "valid", aggregate="mean", source=SOURCE), 100.0),
+        "perf": (MeasurementSpec(metric, graph, "test", aggregate="mean", source=SOURCE), 100.0),
+        "latency": (MeasurementSpec("latency", graph, source=SOURCE), 1e3),
+        "para": (MeasurementSpec("params", graph, provenance="computed", source=SOURCE), 1.0),
+    }
+
+
 def load() -> Table:
     """Return the table; rows in the order of the keys.
 
@@ -113,15 +129,8 @@ def _series(graph: str, records: Mapping[int, Mapping[str, Any]], keys: list[int
     unknown = records.keys() - set(keys)
     if unknown:
         raise KeyError(f"{graph} has {len(unknown)} networks that {GRAPHS[0]} has not")
-    metric = "auc" if graph == "proteins" else "acc"
-    measured = {
-        "valid_perf": (MeasurementSpec(metric, graph, "valid", aggregate="mean", source=SOURCE), 100.0),
-        "perf": (MeasurementSpec(metric, graph, "test", aggregate="mean", source=SOURCE), 100.0),
-        "latency": (MeasurementSpec("latency", graph, source=SOURCE), 1e3),
-        "para": (MeasurementSpec("params", graph, provenance="computed", source=SOURCE), 1.0),
-    }
     made = []
-    for name, (spec, factor) in measured.items():
+    for name, (spec, factor) in _measured(graph).items():
         values = [float(records[key][name]) if key in records else np.nan for key in keys]
         made.append(Series(spec, np.array(values) * factor))
         check_range(made[-1])

@@ -17,7 +17,7 @@ from archindex.core.errors import ArchitectureError, DataUnavailableError, Table
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.folder import data_files
 from archindex.datasets.known import DatasetSpec
-from archindex.datasets.nasbench201 import CONTEXTS, EPOCHS, computed_costs
+from archindex.datasets.nasbench201 import CONTEXTS, EPOCHS, computed_costs, cost_specs
 from archindex.datasets.parquet import read_parquet
 from archindex.datasets.table import Table
 from archindex.datasets.tables import nb201_help_latency
@@ -42,6 +42,12 @@ SPEC: Final = DatasetSpec(
     homepage="https://github.com/D-X-Y/NATS-Bench",
     tables=FILES,
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    recorded = [spec for context in CONTEXTS for spec in _specs(context)]
+    return (*recorded, *nb201_help_latency.promised(), *cost_specs())
 
 
 def load() -> Table:

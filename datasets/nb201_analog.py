@@ -59,6 +59,20 @@ SPEC: Final = DatasetSpec(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    drifted = [
+        _spec(f"cifar10_{context}_drift_{seconds}s", DIGITAL[f"{context}_accuracy"][1])
+        for context in DRIFT.values()
+        for seconds in SECONDS
+    ]
+    return (*(_spec(*place) for place in DIGITAL.values()), *drifted)
+
+
+def _spec(context: str, device: str) -> MeasurementSpec:
+    return MeasurementSpec("acc", context, device=device, source=SOURCE)
+
+
 def load() -> Table:
     """Return the table; rows in the order of the file.
 
@@ -100,7 +114,7 @@ def native(key: Sequence[int]) -> str:
 
 def _series(context: str, device: str, values: Sequence[float]) -> Series:
     numbers: npt.NDArray[np.float64] = np.array(values, dtype=np.float64)
-    made = Series(MeasurementSpec("acc", context, device=device, source=SOURCE), numbers)
+    made = Series(_spec(context, device), numbers)
     check_range(made)
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, DataUnavailableError, UnknownNameError
-from archindex.core.metrics import Series
+from archindex.core.metrics import MeasurementSpec, Series
 from archindex.core.progress import Progress, silent
 from archindex.datasets.folder import data_place, missing, package_place
 from archindex.datasets.kept import keep_table, kept_info, kept_names, kept_place, load_table
@@ -74,6 +74,23 @@ def measurements(name: str) -> tuple[Series, ...]:
         series: tuple[Series, ...] = module.measurements()
         return series
     return load(name).series
+
+
+def promised(name: str) -> tuple[MeasurementSpec, ...]:
+    """Return what the columns of a data set are, as far as that is certain without the data.
+
+    Every column is there once, without seeds. Of the user's own tables all is known.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name; the message names the nearest.
+    DataUnavailableError
+        If it is a table of the user's own that is damaged.
+    """
+    module = _module(name)
+    specs = [one.spec for one in load(name).series] if module is None else module.promised()
+    return tuple({spec.column: replace(spec, seed=None) for spec in specs}.values())
 
 
 def raw_columns(name: str) -> dict[str, npt.NDArray[Any]]:

@@ -11,10 +11,10 @@ import typer
 from archindex.cli.command import command, new_app
 from archindex.cli.output import Document, Grid, Sink
 from archindex.cli.progress import progress
-from archindex.core.errors import ArgumentError
+from archindex.core.errors import ArgumentError, UnknownNameError
 
 if TYPE_CHECKING:
-    from archindex.core.metrics import Series
+    from archindex.core.metrics import MeasurementSpec, Series
     from archindex.datasets import DatasetInfo
     from archindex.datasets.known import OfficialFile
 
@@ -35,12 +35,13 @@ def ls(sink: Sink) -> None:
     Examples:
       archindex data ls
     """
+    from archindex.cli.space import what_of
     from archindex.datasets import dataset_names, info
     from archindex.spaces.registry import space, space_names
 
     known = [info(name) for name in dataset_names()]
     missing = sum(not about.available for about in known)
-    spaces = [(name, space(name).size) for name in space_names()]
+    spaces = [(name, space(name).size, what_of(space(name))) for name in space_names()]
     sink.emit(
         Document(
             kind="data-list",
@@ -49,10 +50,11 @@ def ls(sink: Sink) -> None:
                 "spaces": [
                     {
                         "name": name,
+                        "what": what,
                         "size": size,
                         "datasets": [about.name for about in known if about.space == name],
                     }
-                    for name, size in spaces
+                    for name, size, what in spaces
                 ],
             },
             grid=Grid(
@@ -62,7 +64,10 @@ def ls(sink: Sink) -> None:
                         ("data", one.name, one.space, str(one.rows), one.available, one.measures, one.licence)
                         for one in known
                     ),
-                    *(("space", name, name, readable(size), True, "", "") for name, size in spaces),
+                    *(
+                        ("space", name, name, readable(size), True, what, "definition only")
+                        for name, size, what in spaces
+                    ),
                 ],
                 flexible="measures",
             ),
@@ -93,10 +98,20 @@ def show(sink: Sink, name: Name) -> None:
     Examples:
       archindex data show nasbench201
     """
-    from archindex.datasets import info, measurements
+    from archindex.datasets import dataset_names, info, measurements, promised
+    from archindex.spaces.registry import space_names
 
+    if name in space_names() and name not in dataset_names():
+        raise UnknownNameError(
+            "expected the name of a data set",
+            got=name,
+            fix=f"it is a search space: type archindex space show {name}",
+        )
     about = info(name)
-    columns = _described(measurements(name)) if about.available else []
+    if about.available:
+        columns = _described(measurements(name))
+    else:
+        columns = [_column(spec) | dict.fromkeys(SEEN) | {"coverage": ""} for spec in promised(name)]
     facts = _facts(about)
     width = max(map(len, facts))
     sink.emit(
@@ -126,6 +141,7 @@ SHOWN: Final = (
     "unit",
     "better",
     "provenance",
+    "split",
     "seeds",
     "coverage",
     "min",
@@ -135,34 +151,46 @@ SHOWN: Final = (
 )
 """What a table shows of a column; JSON has more."""
 
+SEEN: Final = ("seeds", "values", "min", "median", "max")
+"""What only the data themselves tell of a column."""
+
+
+def _column(spec: MeasurementSpec) -> dict[str, Any]:
+    """Return what there is to say about a column without its values."""
+    from archindex.core.metrics import METRICS
+
+    return {
+        "name": spec.column,
+        "unit": spec.unit or ("%" if METRICS[spec.metric].high == 100 else ""),
+        "better": "higher" if spec.direction == "maximize" else "lower",
+        "provenance": spec.provenance,
+        "split": spec.split,
+        "epochs": spec.epochs,
+        "aggregate": spec.aggregate,
+        "device": spec.device,
+        "source": spec.source,
+    }
+
 
 def _described(series: Sequence[Series]) -> list[dict[str, Any]]:
     """Return what there is to say about each attribute column."""
     import numpy as np
 
-    from archindex.core.metrics import METRICS, wide_columns
+    from archindex.core.metrics import wide_columns
 
     described = []
     for name, one in wide_columns(series).items():
-        spec, kind = one.spec, METRICS[one.spec.metric]
         values = one.values[~np.isnan(one.values)]
         low, median, high = np.quantile(values, (0, 0.5, 1)).tolist() if len(values) else (None,) * 3
         described.append(
             {
-                "name": name,
-                "unit": spec.unit or ("%" if kind.high == 100 else ""),
-                "better": "higher" if spec.direction == "maximize" else "lower",
-                "provenance": spec.provenance,
-                "seeds": sum(s.spec.column == name and s.spec.seed is not None for s in series),
+                **_column(one.spec),
+                "seeds": sum(s.spec.column == name and s.spec.seed is not None for s in series) or None,
                 "values": len(values),
                 "coverage": f"{len(values)}/{len(one.values)}",
                 "min": low,
                 "median": median,
                 "max": high,
-                "epochs": spec.epochs,
-                "aggregate": spec.aggregate,
-                "device": spec.device,
-                "source": spec.source,
             }
         )
     return described

@@ -141,7 +141,10 @@ def sample(
         typer.Option(metavar="D", help="Data set of the networks that are counted; the space's first."),
     ] = None,
 ) -> None:
-    """Draw architectures uniformly at random, with replacement.
+    """Draw architectures at random, with replacement.
+
+    All native strings are equally likely, but in einspace, which draws by the probabilities of its grammar,
+    and in nasbench_nlp, which draws as the official generator does.
 
     Params and FLOPs are computed where the space can, for the network of one data set.
 
@@ -261,7 +264,7 @@ def _facts(space: SearchSpace[Any]) -> dict[str, Any]:
 
     return {
         "name": space.name,
-        "what": _what(space),
+        "what": what_of(space),
         "size": space.size,
         "by_arch_id": DISTINCT.get(space.name),
         "costs": isinstance(space, Costed),
@@ -269,7 +272,7 @@ def _facts(space: SearchSpace[Any]) -> dict[str, Any]:
     }
 
 
-def _what(space: SearchSpace[Any]) -> str:
+def what_of(space: SearchSpace[Any]) -> str:
     """Return one line: the first of the module, or of the class where a module holds several spaces."""
     from archindex.spaces.registry import SPACES
 

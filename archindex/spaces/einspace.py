@@ -94,6 +94,8 @@ class EinSpace(GrammarSpace):
       ``im2col``: only there the last may be ``col2im``, back to as many windows each way;
     - a ``computation_module`` is written as its ``computation_fn`` alone.
 
+    Draws follow the probabilities of the grammar and are not uniform: short networks come more often.
+
     A derivation is in the space if its tensors fit: permutations, windows and groups suit the mode and the
     shape that they meet, matrix products, sums and concatenations the shapes that come together. The
     outermost module is no computation. The official sampler leaves out what exceeds the memory of its

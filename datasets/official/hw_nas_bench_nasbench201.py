@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from archindex.core.metrics import Series
+from archindex.core.metrics import MeasurementSpec, Series
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.official.hw_nas_bench import (
     CITATION,
@@ -53,6 +53,16 @@ SPEC: Final = DatasetSpec(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official file measured, without reading it."""
+    return tuple(_spec(key, suffix) for suffix in DATASETS.values() for key in METRICS)
+
+
+def _spec(key: str, suffix: str) -> MeasurementSpec:
+    summed = key.split("_", 1)[0] in SUMMED
+    return spec_of(key, suffix, "summed" if summed else "measured")
+
+
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official file; rows in the order of the benchmark's index.
 
@@ -78,7 +88,5 @@ def convert(paths: Mapping[str, Path]) -> Table:
                 values = np.array([number(value) for value in of[key]])
                 if values.shape != (len(natives),):
                     raise damaged(path, f"{len(natives)} values of {key}", values.shape)
-                device = key.split("_", 1)[0]
-                spec = spec_of(key, suffix, "summed" if device in SUMMED else "measured")
-                series.append(checked(path, spec, values))
+                series.append(checked(path, _spec(key, suffix), values))
     return SPEC.table(natives, series)

@@ -7,7 +7,7 @@ checksums: google-research/nasbench, README.md. The format is described in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,11 @@ METRICS: Final = (("train_time", ""), ("acc", "train"), ("acc", "valid"), ("acc"
 SOURCE: Final = "NAS-Bench-101 (Ying et al., ICML 2019), official tfrecord"
 COST_SOURCE: Final = "archindex nasbench101 space"
 
+COSTS: Final = (
+    MeasurementSpec("params", "cifar10", provenance="computed", source=SOURCE),
+    MeasurementSpec("flops", "cifar10", provenance="computed", source=COST_SOURCE),
+)
+
 SPEC: Final = DatasetSpec(
     name="nasbench101",
     space="nasbench101",
@@ -53,6 +58,28 @@ SPEC: Final = DatasetSpec(
         ),
     ),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official file measured, without reading it."""
+    return promised_of((FULL_EPOCHS,))
+
+
+def promised_of(epochs: Iterable[int]) -> tuple[MeasurementSpec, ...]:
+    """Return what files with runs of these numbers of epochs hold."""
+    trained = [
+        spec
+        for of in epochs
+        for name in reversed(STAGES)
+        for spec in (_spec(of, name, metric, split) for metric, split in METRICS)
+    ]
+    return (*trained, *COSTS)
+
+
+def _spec(epochs: int, stage: str, metric: str, split: str) -> MeasurementSpec:
+    context = "cifar10" if epochs == FULL_EPOCHS else f"cifar10_{epochs}ep"
+    context, trained = (context, epochs) if stage == "final" else (f"{context}_half", epochs // 2)
+    return MeasurementSpec(metric, context, split, epochs=trained, source=SOURCE)
 
 
 def convert(paths: Mapping[str, Path]) -> Table:
@@ -81,8 +108,7 @@ def table_of(spec: DatasetSpec, path: Path) -> Table:
             raise damaged(path, "one cell for each hash", f"two of different {name}")
     with reading(path, "NAS-Bench-101 cells"):
         cells = PackedCells.from_table(runs.bits[first], runs.ops[first])
-    params = MeasurementSpec("params", "cifar10", provenance="computed", source=SOURCE)
-    flops = MeasurementSpec("flops", "cifar10", provenance="computed", source=COST_SOURCE)
+    params, flops = COSTS
     return spec.table(
         cells.natives(),
         (
@@ -101,9 +127,7 @@ def _series(path: Path, runs: Records, row: npt.NDArray[np.int64], n: int) -> It
         if most > REPEATS:
             raise damaged(path, f"{REPEATS} runs of each cell at {epochs} epochs", most)
         for stage, name in reversed(list(enumerate(STAGES))):
-            context = "cifar10" if epochs == FULL_EPOCHS else f"cifar10_{epochs}ep"
-            context, trained = (context, epochs) if name == "final" else (f"{context}_half", epochs // 2)
             for value, (metric, split) in enumerate(METRICS):
-                spec = MeasurementSpec(metric, context, split, epochs=trained, source=SOURCE)
+                spec = _spec(epochs, name, metric, split)
                 scale = 100.0 if metric == "acc" else 1.0
                 yield from by_seed(path, spec, row[at], n, runs.values[at, stage, value] * scale)

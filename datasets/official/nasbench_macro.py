@@ -25,6 +25,8 @@ from archindex.datasets.tables.reader import canonical
 FILE: Final = "nas-bench-macro_cifar10.json"
 SPACE: Final = "nasbench_macro"
 SEEDS: Final = 3
+COSTS: Final = ("params", "flops")
+"""Keys of the file that are metrics of ours too."""
 EPOCHS: Final = 50
 SOURCE: Final = "NAS-Bench-Macro (Su et al., CVPR 2021), official JSON"
 
@@ -47,6 +49,16 @@ SPEC: Final = DatasetSpec(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official file measured, without reading it."""
+    runs = (
+        MeasurementSpec("acc", "cifar10", "test", epochs=EPOCHS, seed=seed, source=SOURCE)
+        for seed in range(SEEDS)
+    )
+    computed = (MeasurementSpec(metric, "cifar10", provenance="computed", source=SOURCE) for metric in COSTS)
+    return (*runs, *computed)
+
+
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official file; rows in its order.
 
@@ -61,24 +73,12 @@ def convert(paths: Mapping[str, Path]) -> Table:
         natives = canonical(SPACE, results)
         runs = np.array([[number(value) for value in one["test_acc"]] for one in results.values()])
         means = np.array([number(one["mean_acc"]) for one in results.values()])
-        costs = {
-            metric: np.array([number(one[metric]) for one in results.values()]) / 1e6
-            for metric in ("params", "flops")
-        }
+        costs = [np.array([number(one[key]) for one in results.values()]) / 1e6 for key in COSTS]
         if runs.shape != (len(natives), SEEDS):
             raise ValueError(f"runs of shape {runs.shape}")
     # The file says the mean too: a check that the runs were read as they were meant.
     wrong = ~np.isclose(runs.mean(axis=1), means, rtol=1e-6)
     if wrong.any():
         raise damaged(path, "runs whose mean is mean_acc", natives[int(wrong.argmax())])
-    accuracies = [
-        checked(
-            path, MeasurementSpec("acc", "cifar10", "test", epochs=EPOCHS, seed=seed, source=SOURCE), values
-        )
-        for seed, values in enumerate(runs.T)
-    ]
-    computed = [
-        checked(path, MeasurementSpec(metric, "cifar10", provenance="computed", source=SOURCE), values)
-        for metric, values in costs.items()
-    ]
-    return SPEC.table(natives, (*accuracies, *computed))
+    columns = zip(promised(), (*runs.T, *costs), strict=True)
+    return SPEC.table(natives, [checked(path, spec, values) for spec, values in columns])

@@ -56,6 +56,9 @@ SPEC: Final = DatasetSpec(
 )
 
 SPLITS: Final = ("train", "valid", "test")
+TRAINED: Final = (*(("loss", split) for split in SPLITS), ("train_time", ""))
+"""Metric and split of what is told of each run."""
+
 FINISHED: Final = "OK"
 """``status`` of a run that came to its end."""
 
@@ -66,6 +69,24 @@ class _Run(NamedTuple):
     finished: bool
     seconds: float
     losses: tuple[float, ...]
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official files measured, without reading them."""
+    contexts = dict.fromkeys(context for _, context in ARCHIVES.values())
+    return tuple(
+        spec
+        for context in contexts
+        for spec in (*(_trained(context, *one) for one in TRAINED), _counted(context))
+    )
+
+
+def _trained(context: str, metric: str, split: str) -> MeasurementSpec:
+    return MeasurementSpec(metric, context, split, epochs=EPOCHS, source=SOURCE)
+
+
+def _counted(context: str) -> MeasurementSpec:
+    return MeasurementSpec("params", context, provenance="computed", source=SOURCE)
 
 
 def convert(paths: Mapping[str, Path]) -> Table:
@@ -95,15 +116,14 @@ def convert(paths: Mapping[str, Path]) -> Table:
         path = paths[next(name for name, (_, at) in ARCHIVES.items() if at == context)]
         values = np.array([(*run.losses, run.seconds) for run in of.values()])
         finished = np.array([run.finished for run in of.values()])
-        for column, (metric, split) in enumerate([*(("loss", s) for s in SPLITS), ("train_time", "")]):
-            spec = MeasurementSpec(metric, context, split, epochs=EPOCHS, source=SOURCE)
+        for column, (metric, split) in enumerate(TRAINED):
+            spec = _trained(context, metric, split)
             series += by_seed(path, spec, row[finished], len(natives), values[finished, column])
         of_run, params = np.array([run.params for run in of.values()]), np.full(len(natives), np.nan)
         params[row] = of_run
         if (params[row] != of_run).any():
             raise damaged(path, "the same params in all runs of a cell", "others")
-        counted = MeasurementSpec("params", context, provenance="computed", source=SOURCE)
-        series.append(checked(path, counted, params / 1e6))
+        series.append(checked(path, _counted(context), params / 1e6))
     return SPEC.table(natives, series)
 
 

@@ -51,6 +51,27 @@ COSTS: Final = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": 
 """Context of each data set whose costs are taken."""
 
 
+def promised_of(runs: Mapping[str, str]) -> tuple[MeasurementSpec, ...]:
+    """Return what every archive has; which seeds, and whether times and latencies, the files tell.
+
+    Parameters
+    ----------
+    runs : mapping from str to str
+        As for `convert_archive`.
+    """
+    trained = [
+        MeasurementSpec("acc", context + suffix, split, epochs=int(epochs), source=SOURCE)
+        for epochs, suffix in runs.items()
+        for _, _, context, split in ACCURACIES
+    ]
+    computed = [
+        MeasurementSpec(metric, context, provenance="computed", source=SOURCE)
+        for context in COSTS.values()
+        for metric in ("params", "flops")
+    ]
+    return (*trained, *computed)
+
+
 def convert_archive(spec: DatasetSpec, path: Path, runs: Mapping[str, str]) -> Table:
     """Return the table of an archive, or of the folder it was extracted to, in the order of its index.
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec, OfficialFile
-from archindex.datasets.official.nats_bench import CITATION, HOMEPAGE, LICENCE, convert_archive
+from archindex.datasets.official.nats_bench import CITATION, HOMEPAGE, LICENCE, convert_archive, promised_of
 from archindex.datasets.table import Table
 
 FILE: Final = "NATS-sss-v1_0-50262-simple.tar"
@@ -32,6 +33,11 @@ SPEC: Final = DatasetSpec(
     homepage=HOMEPAGE,
     files=(OfficialFile(FILE, ()),),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official files measured, without reading them."""
+    return promised_of(RUNS)
 
 
 def convert(paths: Mapping[str, Path]) -> Table:

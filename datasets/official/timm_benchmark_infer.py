@@ -74,6 +74,16 @@ _FORM: Final = re.compile(
 )
 
 
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official files measured, without reading them."""
+    timed = (column(setting_of(file)).spec(SOURCE) for file in FILES)
+    return (*timed, *(_counted(metric) for metric in ("params", "flops")))
+
+
+def _counted(metric: str) -> MeasurementSpec:
+    return MeasurementSpec(metric, "imagenet", provenance="computed", source=SOURCE)
+
+
 def convert(paths: Mapping[str, Path]) -> Table:
     """Return the table of the official files; rows in the order in which models first appear.
 
@@ -102,11 +112,10 @@ def convert(paths: Mapping[str, Path]) -> Table:
     newest = np.argsort(rows["torch"].astype(str), kind="stable")
     trusted = newest[np.isin(rows["torch"][newest].astype(str), COUNTED["torch"])]
     for metric, name, order, scale in (("params", "params_m", newest, 1.0), ("flops", "gmacs", trusted, 1e3)):
-        spec = MeasurementSpec(metric, "imagenet", provenance="computed", source=SOURCE)
         values = np.full(len(natives), np.nan)
         known = order[~np.isnan(rows[name][order])]
         values[row[known]] = rows[name][known] * scale
-        series.append(checked(next(iter(paths.values())), spec, values))
+        series.append(checked(next(iter(paths.values())), _counted(metric), values))
     return SPEC.table(natives, series)
 
 

@@ -41,6 +41,10 @@ TESTS: Final = {
 }
 """Context and split of each file."""
 
+PARAMS: Final = MeasurementSpec("params", "imagenet", provenance="computed", source=SOURCE)
+ACCURACIES: Final = {"acc": "top1", "top5_acc": "top5"}
+"""Column of each metric."""
+
 SPEC: Final = DatasetSpec(
     name="timm_results",
     space=SPACE,
@@ -56,6 +60,18 @@ SPEC: Final = DatasetSpec(
     homepage="https://github.com/huggingface/pytorch-image-models",
     files=tuple(OfficialFile(name, (f"{FOLDER}/{name}",)) for name in TESTS),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the official files measured, without reading them."""
+    return (
+        PARAMS,
+        *(_spec(*place, metric) for place in TESTS.values() for metric in ACCURACIES),
+    )
+
+
+def _spec(context: str, split: str, metric: str) -> MeasurementSpec:
+    return MeasurementSpec(metric, context, split, aggregate="best weights", source=SOURCE)
 
 
 def convert(paths: Mapping[str, Path]) -> Table:
@@ -79,17 +95,15 @@ def convert(paths: Mapping[str, Path]) -> Table:
         natives = canonical(SPACE, [models[i] for i in at])
         params = numbers(listed["param_count"])[at]
     keys = [(listed["model"][i], listed["img_size"][i]) for i in at]
-    series = [
-        checked(base, MeasurementSpec("params", "imagenet", provenance="computed", source=SOURCE), params)
-    ]
+    series = [checked(base, PARAMS, params)]
     for name, (context, split) in TESTS.items():
         path = paths[name]
         with reading(path, "timm results"):
             found = read_csv(path, ["model", "img_size", "top1", "top5"])
             row = {key: i for i, key in enumerate(zip(found["model"], found["img_size"], strict=True))}
             order = np.array([row.get(key, len(row)) for key in keys])
-            for metric, column in (("acc", "top1"), ("top5_acc", "top5")):
-                spec = MeasurementSpec(metric, context, split, aggregate="best weights", source=SOURCE)
+            for metric, column in ACCURACIES.items():
+                spec = _spec(context, split, metric)
                 # What is not in the file is missing.
                 series.append(checked(path, spec, np.append(numbers(found[column]), np.nan)[order]))
     return SPEC.table(natives, series)

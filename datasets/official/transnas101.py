@@ -29,6 +29,9 @@ FILE: Final = "transnas-bench_v10141024.pth"
 SOURCE: Final = "TransNAS-Bench-101 (Duan et al., CVPR 2021), official file"
 
 
+SPLITS: Final = ("valid", "test")
+
+
 class Task(NamedTuple):
     """What is taken of a task.
 
@@ -78,6 +81,26 @@ def spec_of(part: str, rows: int) -> DatasetSpec:
     )
 
 
+def promised_specs() -> tuple[MeasurementSpec, ...]:
+    """Return what was measured of both spaces; the epochs stand in the file."""
+    return tuple(
+        spec
+        for name, task in TASKS.items()
+        for spec in (
+            *(_spec(name, ours, suffix, split) for suffix, ours in task.taken.values() for split in SPLITS),
+            _timed(name),
+        )
+    )
+
+
+def _spec(task: str, metric: str, suffix: str, split: str, epochs: int | None = None) -> MeasurementSpec:
+    return MeasurementSpec(metric, task + suffix, split, epochs=epochs, aggregate="best epoch", source=SOURCE)
+
+
+def _timed(task: str) -> MeasurementSpec:
+    return MeasurementSpec("latency", task, device="GPU, 720 x 1080 pixels, batch 1", source=SOURCE)
+
+
 def convert_part(spec: DatasetSpec, path: Path, part: str) -> Table:
     """Return the networks of one space, in the order of the file.
 
@@ -100,23 +123,16 @@ def convert_part(spec: DatasetSpec, path: Path, part: str) -> Table:
             epochs = {int(one["total_epochs"]) for one in results}
             best = [_best(one["metrics"][f"valid_{task.best}"]) for one in results]
             for metric, (suffix, ours) in task.taken.items():
-                for split in ("valid", "test"):
+                for split in SPLITS:
                     key = f"{split}_{metric}"
                     if key not in content["metrics_dict"][name]:
                         raise ValueError(f"no metric {key} of {name}")
                     values = [number(one["metrics"][key][at]) for one, at in zip(results, best, strict=True)]
-                    measured = MeasurementSpec(
-                        ours,
-                        name + suffix,
-                        split,
-                        epochs=max(epochs) if len(epochs) == 1 else None,
-                        aggregate="best epoch",
-                        source=SOURCE,
-                    )
+                    same = max(epochs) if len(epochs) == 1 else None
+                    measured = _spec(name, ours, suffix, split, same)
                     series.append(checked(path, measured, np.array(values)))
             seconds = [number(one["model_info"]["inference_time"]) for one in results]
-            timed = MeasurementSpec("latency", name, device="GPU, 720 x 1080 pixels, batch 1", source=SOURCE)
-            series.append(checked(path, timed, 1e3 * np.array(seconds)))
+            series.append(checked(path, _timed(name), 1e3 * np.array(seconds)))
     return spec.table(natives, series)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, Rows, read_table
+from archindex.datasets.tables.reader import Column, Rows, read_table, specs_of
 
 BLOCKS: Final = 7
 SOURCE: Final = "Accel-NASBench (Ahmad et al., DAC 2024)"
@@ -65,6 +66,11 @@ def native(rows: Rows) -> list[str]:
         "|".join(f"e{e[row]}k{k[row]}l{layers[row]}se{int(se[row])}" for e, k, layers, se in parts)
         for row in range(len(rows["block0_e"]))
     ]
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SOURCE: Final = "Archai, tasks/facial_landmark_detection"
 CPU: Final = "CPU that is not named, ONNX Runtime, one thread, batch 1"
@@ -32,6 +33,11 @@ COLUMNS: Final = (
     Column("Full_Training_Validation_Error", "landmarks:valid:error@fraction", epochs=100),
     Column("onnx_latency_ms", "onnxruntime_cpu_b1:latency", aggregate="mean", device=CPU),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

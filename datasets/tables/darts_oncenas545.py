@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SOURCE: Final = "OnceNAS-Bench, data-545.csv"
 
@@ -41,6 +42,11 @@ COLUMNS: Final = (
     Column("params_m", "cifar10:params@m/computed"),
     Column("flops_m", "cifar10:flops@m/computed"),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, Rows, read_table
+from archindex.datasets.tables.reader import Column, Rows, read_table, specs_of
 from archindex.spaces.nasbench101_cells import PackedCells
 
 SOURCE: Final = "EC-NAS-Bench (Bakhtiarifard et al., ICASSP 2024)"
@@ -61,6 +62,11 @@ COLUMNS: Final = (
 def native(rows: Rows) -> list[str]:
     """Return the native strings of the packed cells."""
     return PackedCells.from_table(rows["adj_bits"], rows["ops"]).natives()
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

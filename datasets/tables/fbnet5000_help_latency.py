@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
 from archindex.datasets.tables.devices import HELP, latency_columns
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SPEC: Final = DatasetSpec(
     name="fbnet5000_help_latency",
@@ -31,6 +32,11 @@ COLUMNS: Final = (
     # All four follow from the 22 choices by addition, with a residual of 0 over the 5,000 rows.
     *latency_columns((1, 32, 64), summed=("pixel3", "raspi4", "eyeriss", "fpga")),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, HELP)
 
 
 def load() -> Table:

@@ -33,12 +33,33 @@ SPEC: Final = DatasetSpec(
     tables=("hat_transformer_latency.parquet",),
 )
 
+PARTS: Final = ("encoder", "decoder")
 DEVICES: Final = {
     "cpu_raspberrypi": ("raspi4", "Raspberry Pi 4"),
     "cpu_xeon": ("xeon_e5_2640", "Intel Xeon E5-2640"),
     "gpu_titanxp": ("titanxp", "NVIDIA Titan Xp"),
 }
 """Context and name of each device."""
+
+PAIRS: Final = (
+    ("iwslt14deen", "gpu_titanxp"),
+    *(("wmt14ende", device) for device in DEVICES),
+    *(("wmt14enfr", device) for device in DEVICES),
+    ("wmt19ende", "gpu_titanxp"),
+)
+"""Task and device of all rows."""
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return tuple(_spec(task, device, part) for task, device in PAIRS for part in PARTS)
+
+
+def _spec(task: str, device: str, part: str) -> MeasurementSpec:
+    context, name = DEVICES[device]
+    return MeasurementSpec(
+        "latency", f"{context}_{task}_{part}", aggregate="mean", device=name, source=SOURCE
+    )
 
 
 def load() -> NoReturn:
@@ -56,10 +77,8 @@ def measurements() -> tuple[Series, ...]:
     made = []
     for task, device in sorted({*zip(rows["task"].tolist(), rows["device"].tolist(), strict=True)}):
         there = (rows["task"] == task) & (rows["device"] == device)
-        context, name = DEVICES[device]
-        for part in ("encoder", "decoder"):
-            spec = MeasurementSpec(
-                "latency", f"{context}_{task}_{part}", aggregate="mean", device=name, source=SOURCE
+        for part in PARTS:
+            made.append(
+                Series(_spec(task, device, part), np.where(there, rows[f"{part}_latency_ms"], np.nan))
             )
-            made.append(Series(spec, np.where(there, rows[f"{part}_latency_ms"], np.nan)))
     return tuple(made)

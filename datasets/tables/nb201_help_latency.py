@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
 from archindex.datasets.tables.devices import HELP, latency_columns
-from archindex.datasets.tables.reader import read_table
+from archindex.datasets.tables.reader import read_table, specs_of
 
 SPEC: Final = DatasetSpec(
     name="nb201_help_latency",
@@ -25,6 +26,11 @@ SPEC: Final = DatasetSpec(
 )
 
 COLUMNS: Final = tuple(latency_columns((1, 32, 256), summed=("eyeriss", "fpga")))
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, HELP)
 
 
 def load() -> Table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SOURCE: Final = "NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022), WikiText-2 subset"
 EPOCHS: Final = 50
@@ -36,6 +37,11 @@ COLUMNS: Final = (
     Column("mean_epoch_time_s", "wikitext2_epoch:train_time", FINISHED, "seeds", epochs=1),
     Column("num_params", "wikitext2:params@count/computed", repeats="same"),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

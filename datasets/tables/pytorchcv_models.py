@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SOURCE: Final = "pytorchcv (imgclsmob)"
 
@@ -46,6 +47,11 @@ def columns() -> Iterator[Column]:
             yield Column("top5_err", f"{context}_top5:valid:error", where, "same")
         yield Column("params_m", f"{context}:params@m/computed", where, "same")
         yield Column("macs_m", f"{context}:flops@m/computed", where, "same")
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(columns(), SOURCE)
 
 
 def load() -> Table:

@@ -73,6 +73,11 @@ class Column:
         return parse_target(self.measure).factor
 
 
+def specs_of(columns: Iterable[Column], source: str) -> tuple[MeasurementSpec, ...]:
+    """Return what the columns measure; `source` is the table's."""
+    return tuple(column.spec(source) for column in columns)
+
+
 def read_table(
     spec: DatasetSpec,
     columns: Iterable[Column],

@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, Rows, largest_input, read_table
+from archindex.datasets.tables.reader import Column, Rows, largest_input, read_table, specs_of
 
 SOURCE: Final = "timm results (Wightman)"
 
@@ -53,6 +54,11 @@ def best_weights(rows: Rows) -> npt.NDArray[np.int64]:
     at = at[np.argsort(-rows["in1k_top1"][at], kind="stable")]
     _, first = np.unique(rows["arch"][at].astype(str), return_index=True)
     return np.sort(at[first])
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

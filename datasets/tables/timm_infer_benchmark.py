@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, Rows, largest_input, read_table
+from archindex.datasets.tables.reader import Column, Rows, largest_input, read_table, specs_of
 
 SOURCE: Final = "timm benchmark-infer (Wightman)"
 
@@ -123,6 +124,11 @@ def newest_last(rows: Rows) -> npt.NDArray[np.int64]:
     """Return the rows of each model's largest input size, those of newer PyTorch versions last."""
     at = largest_input(rows, "model")
     return at[np.argsort(rows["torch"][at].astype(str), kind="stable")]
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(COLUMNS, SOURCE)
 
 
 def load() -> Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, read_table
+from archindex.datasets.tables.reader import Column, read_table, specs_of
 
 SOURCE: Final = "torchvision, metadata of its weights"
 
@@ -83,6 +84,11 @@ def columns() -> Iterator[Column]:
         yield Column("value", weights.lower() + rest, where)
     yield Column("params_m", "torchvision:params@m/computed", USUAL, "same")
     yield Column("gflops", "torchvision:flops@g/computed", USUAL, "same")
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(columns(), SOURCE)
 
 
 def load() -> Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
-from archindex.datasets.tables.reader import Column, picked, read_table
+from archindex.datasets.tables.reader import Column, picked, read_table, specs_of
 
 SOURCE: Final = "ViT-Bench-101 (Wei et al., Auto-Prox, AAAI 2024)"
 
@@ -37,7 +38,17 @@ def trained() -> Iterator[Column]:
         yield Column(f"{key}_kd_acc", f"{context}_kd:acc")
 
 
+def columns() -> Iterator[Column]:
+    """Yield the columns."""
+    yield from trained()
+    yield Column("imagenet_super_acc", "imagenet_supernet:acc/predicted")
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(columns(), SOURCE)
+
+
 def load() -> Table:
     """Return the table."""
-    columns = (*trained(), Column("imagenet_super_acc", "imagenet_supernet:acc/predicted"))
-    return read_table(SPEC, columns, "arch", SOURCE, chosen=picked("space", "AutoFormer"))
+    return read_table(SPEC, columns(), "arch", SOURCE, chosen=picked("space", "AutoFormer"))

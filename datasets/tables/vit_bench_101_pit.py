@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from archindex.core.metrics import MeasurementSpec
 from archindex.datasets.known import DatasetSpec
 from archindex.datasets.table import Table
 from archindex.datasets.tables import vit_bench_101
-from archindex.datasets.tables.reader import picked, read_table
+from archindex.datasets.tables.reader import picked, read_table, specs_of
 
 SPEC: Final[DatasetSpec] = replace(
     vit_bench_101.SPEC,
@@ -20,6 +21,11 @@ SPEC: Final[DatasetSpec] = replace(
         "accuracy of 100 PiT networks on three small data sets, trained with distillation (kd) and without"
     ),
 )
+
+
+def promised() -> tuple[MeasurementSpec, ...]:
+    """Return what the table measures, without reading it."""
+    return specs_of(vit_bench_101.trained(), vit_bench_101.SOURCE)
 
 
 def load() -> Table:

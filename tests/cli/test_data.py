@@ -36,10 +36,13 @@ def test_ls_has_a_line_for_each_in_a_table(cli: Any) -> None:
     assert [row[1] for row in rows] == [*DATASETS, *SPACES]
     for kind, _, _, size, here, measures, licence in rows:
         assert here in ("true", "false")
+        assert measures
+        assert (licence == "definition only") == (kind == "space")
         if kind == "data":
             assert int(size) > 0
-            assert measures
             assert licence
+    whats = {one["name"]: one["what"] for one in cli("space", "ls", "--format", "json").json["spaces"]}
+    assert {row[1]: row[5] for row in rows if row[0] == "space"} == whats
     shown = cli("data", "ls")
     assert "archindex data show NAME" in shown.out
     # The lines of the table are cut to the screen's width; what to type is not.
@@ -89,6 +92,7 @@ def test_show_describes_columns(cli: Any, check_json: Any, mine: Table) -> None:
         "unit": "%",
         "better": "higher",
         "provenance": "measured",
+        "split": "valid",
         "seeds": 2,
         "values": 3,
         "coverage": "3/4",
@@ -104,7 +108,7 @@ def test_show_describes_columns(cli: Any, check_json: Any, mine: Table) -> None:
         "pi5_latency_ms_predicted",
         "ms",
         "lower",
-        0,
+        None,
     )
     assert (latency["provenance"], latency["device"], latency["median"]) == ("predicted", "Pi 5", 2000.0)
     assert (energy["coverage"], energy["min"], energy["median"], energy["max"]) == ("0/4", None, None, None)
@@ -116,10 +120,44 @@ def test_show_describes_columns(cli: Any, check_json: Any, mine: Table) -> None:
     assert "licence      CC0" in cli("data", "show", "mine").lines
 
 
-def test_show_of_what_is_not_here_has_no_columns(cli: Any, check_json: Any) -> None:
+def test_seeds_that_are_not_told_apart_are_no_number(cli: Any, mine: Table) -> None:
+    header, *lines = (line.split("\t") for line in cli("data", "show", "mine", "--format", "tsv").lines)
+    assert [dict(zip(header, line, strict=True))["seeds"] for line in lines] == ["2", "", ""]
+
+
+def test_show_of_a_search_space_points_to_its_own_command(cli: Any) -> None:
+    refused = cli("data", "show", "einspace")
+    assert refused.code == 2
+    assert "archindex space show einspace" in refused.err
+    # A data set may have the name of a space.
+    assert cli("data", "show", "nasbench_nlp").code == 0
+
+
+def test_show_of_what_is_not_here_has_the_columns_that_are_certain(cli: Any, check_json: Any) -> None:
     shown = cli("data", "show", "darts_oncenas545", "--format", "json")
     check_json(shown.json, "data")
-    assert (shown.json["available"], shown.json["columns"]) == (False, [])
+    assert shown.json["available"] is False
+    columns = {one["name"]: one for one in shown.json["columns"]}
+    assert len(columns) == 9
+    assert columns["cifar10_50ep_valid_acc"] == {
+        "name": "cifar10_50ep_valid_acc",
+        "unit": "%",
+        "better": "higher",
+        "provenance": "measured",
+        "split": "valid",
+        "seeds": None,
+        "values": None,
+        "coverage": "",
+        "min": None,
+        "median": None,
+        "max": None,
+        "epochs": 50,
+        "aggregate": "",
+        "device": "",
+        "source": "OnceNAS-Bench, data-545.csv",
+    }
+    assert cli("data", "show", "darts_oncenas545", "--format", "quiet").lines == list(columns)
+    assert "gpu_latency_ms" in cli("data", "show", "darts_oncenas545").out
     assert "darts_oncenas545.parquet" in shown.json["remedy"]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from archindex.datasets import Table
+from archindex.core.metrics import Series, wide_columns
+from archindex.datasets import Table, promised
 from archindex.datasets.folder import data_folder
 from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.parquet import column_types, read_parquet
@@ -33,6 +35,26 @@ def read_all() -> Callable[[str], dict[str, list[Any]]]:
         return {key: values.tolist() for key, values in read_parquet(path, column_types(path)).items()}
 
     return read
+
+
+@pytest.fixture
+def as_promised() -> Callable[..., None]:
+    """Assert that columns are those that are promised without the data, in that order.
+
+    Means over seeds are no part of the promise, nor are epochs that only the data tell.
+    """
+
+    def check(name: str, series: Sequence[Series], *, more: Collection[str] = ()) -> None:
+        found = {column: one.spec for column, one in wide_columns(series).items() if column not in more}
+        specs = {spec.column: spec for spec in promised(name)}
+        assert sorted(specs) == sorted(found)
+        for column, spec in specs.items():
+            one = found[column]
+            epochs = one.epochs if spec.epochs is None else spec.epochs
+            assert spec.seed is None
+            assert replace(one, seed=None, aggregate=spec.aggregate) == replace(spec, epochs=epochs)
+
+    return check
 
 
 @pytest.fixture

@@ -109,7 +109,10 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path, text: str, message:
         (f"arch,acc,lat\n{A},101,1\n", ["row 1, column acc: expected a number from 0 to 100 (acc)"]),
         (f"arch,acc,lat\n{A},-1,1\n", ["row 1, column acc", "got '-1'"]),
         (f"arch,acc,lat\n{A},90,-0.1\n", ["row 1, column lat: expected a number from 0 to inf (latency)"]),
-        ("arch,acc,lat\n|conv~0|,90,1\n", ["row 1, column arch: expected a NAS-Bench-201 cell", "got '|conv~0|'"]),
+        (
+            "arch,acc,lat\n|conv~0|,90,1\n",
+            ["row 1, column arch: expected a NAS-Bench-201 cell", "got '|conv~0|'"],
+        ),
         (f"arch,acc,lat\n{A},90,1\n,90,1\n", ["row 2, column arch: expected a NAS-Bench-201 cell", "got ''"]),
         (
             f"arch,acc,lat\n{A},90,1\n{B},80,1\n {A} ,90,1\n",

@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -307,12 +306,6 @@ def test_a_file_without_an_address_has_to_be_given(tmp_path: Path) -> None:
     assert not downloads_folder().exists()
 
 
-def test_what_may_not_be_fetched_leaves_nothing_on_the_disk(site: Site, home: Path) -> None:
-    with pytest.raises(DataUnavailableError, match="downloads are off"):
-        fetch(spec(site.url()), offline=True)
-    assert not home.exists()
-
-
 def test_a_disk_that_refuses_is_told(home: Path, site: Site) -> None:
     home.write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="expected to write"):
@@ -381,21 +374,6 @@ def test_get_takes_a_file_that_the_user_has(toy: Any, site: Site, tmp_path: Path
         get("toy", from_files=[tmp_path / "none"])
     with pytest.raises(ArgumentError, match="expected no files for nasbench201"):
         get("nasbench201", from_files=[mine])
-
-
-def test_a_part_of_a_data_set_is_refused_where_its_rows_are_certain(toy: Any, tmp_path: Path) -> None:
-    mine = tmp_path / "toy.bin"
-    mine.write_bytes(b"\x09" * 20)
-    get("toy", from_files=[mine])
-    mine.write_bytes(b"\x0c" * 20)
-    TOY.SPEC = replace(TOY.SPEC, rows=7, exact=True)
-    with pytest.raises(DataUnavailableError, match=r"expected 7 rows .*toy, got 1; .*get them again"):
-        get("toy", from_files=[mine])
-    assert load("toy").series[0].values[0] == 3
-    # A list that its authors extend may have any number of rows.
-    TOY.SPEC = replace(TOY.SPEC, exact=False)
-    get("toy", from_files=[mine])
-    assert load("toy").series[0].values[0] == 4
 
 
 def test_files_of_a_data_set_are_told_apart_by_name(tmp_path: Path) -> None:

@@ -74,13 +74,16 @@ def accel(path: Path) -> Table:
     return accel_nasbench.convert({accel_nasbench.FILE: path})
 
 
-def test_accel_nasbench_is_read_value_by_value(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
+def test_accel_nasbench_is_read_value_by_value(
+    tmp_path: Path, comes_back: Callable[..., Any], as_promised: Callable[..., Any]
+) -> None:
     results = {f"result_{i}.json": accel_result(i) for i in range(12)}
     twice = {**accel_result(99), "architecture": results["result_3.json"]["architecture"]}
     path = accel_archive(
         tmp_path / "anb.tar.gz", {**results, "result_12.json": twice, "readme.md": "no result"}
     )
     table = accel(path)
+    as_promised(table.name, table.series)
     assert table.natives == tuple(accel_native(one["architecture"]) for one in results.values())
     by_spec = {(one.spec.column, one.spec.seed): one.values for one in table.series}
     for row, one in enumerate(results.values()):

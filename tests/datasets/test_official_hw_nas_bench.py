@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,12 @@ def write(path: Path, content: Any, protocol: int = 4) -> dict[str, Path]:
 
 @pytest.mark.parametrize("form", [list, np.asarray], ids=["lists", "arrays"])
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_nasbench201_is_read_value_by_value(tmp_path: Path, form: Any, protocol: int) -> None:
+def test_nasbench201_is_read_value_by_value(
+    tmp_path: Path, form: Any, protocol: int, as_promised: Callable[..., Any]
+) -> None:
     part = nasbench201_part(form)
     table = nb201.convert(write(tmp_path / FILE, {"nasbench201": part, "fbnet": {}}, protocol))
+    as_promised(table.name, table.series)
     assert table.natives == (NUMBER_0, *NATIVES)
     columns = table.columns()
     assert len(columns) == 3 * (len(KEYS) - 1)
@@ -105,9 +108,10 @@ def test_nasbench201_is_read_value_by_value(tmp_path: Path, form: Any, protocol:
         assert columns[f"{device}_{metric}_{'ms' if metric == 'latency' else 'mj'}"].values[0] == value
 
 
-def test_fbnet_networks_cost_the_sum_of_their_layers(tmp_path: Path) -> None:
+def test_fbnet_networks_cost_the_sum_of_their_layers(tmp_path: Path, as_promised: Callable[..., Any]) -> None:
     part = fbnet_part()
     table = fbnet.convert(write(tmp_path / FILE, {"nasbench201": {}, "fbnet": part}))
+    as_promised(table.name, table.series)
     assert len(table) == fbnet.ROWS
     assert fbnet.convert({FILE: tmp_path / FILE}).natives == table.natives
     columns = table.columns()

@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from archindex.core.errors import DataUnavailableError
 from archindex.datasets import DATASETS, get, info, load
 from archindex.datasets.known import OfficialFile
-from archindex.datasets.official import hw_nas_bench_fbnet
+from archindex.datasets.official import hw_nas_bench_fbnet, nasbench_macro
 from archindex.datasets.official.hw_nas_bench import METRICS
 from archindex.spaces.nasbench201 import NASBench201
 from archindex.spaces.registry import space
@@ -69,6 +70,24 @@ def test_offline_and_without_a_file_the_remedy_is_told(name: str) -> None:
     with pytest.raises(DataUnavailableError, match=f"archindex data get {name} --from-file FILE"):
         get(name, offline=True)
     assert "--from-file" in info(name).remedy or all(file.urls for file in info(name).files)
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_what_cannot_be_fetched_leaves_nothing_on_the_disk(name: str, home: Path) -> None:
+    with pytest.raises(DataUnavailableError):
+        get(name, offline=True)
+    assert not home.exists()
+
+
+def test_a_list_that_its_authors_extend_may_have_any_number_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.json"
+    result = {"test_acc": [90.0, 91.0, 92.0], "mean_acc": 91.0, "std": 1.0, "params": 10, "flops": 10}
+    path.write_text(json.dumps({"00000000": result}))
+    monkeypatch.setattr(nasbench_macro, "SPEC", replace(nasbench_macro.SPEC, exact=False))
+    get("nasbench_macro", from_files=[path])
+    assert len(load("nasbench_macro")) == 1
 
 
 def test_a_data_set_from_a_file_to_a_table(tmp_path: Path) -> None:

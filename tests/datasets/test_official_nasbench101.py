@@ -148,9 +148,12 @@ def column_of(table: Table, name: str, seed: int | None = None) -> Any:
     return one
 
 
-def test_the_official_file_is_read_value_by_value(tmp_path: Path, cells: Any) -> None:
+def test_the_official_file_is_read_value_by_value(
+    tmp_path: Path, cells: Any, as_promised: Callable[..., Any]
+) -> None:
     lines, values = runs(cells, [108])
     table = convert(write(tmp_path / "some.tfrecord", lines))
+    as_promised(table.name, table.series)
     bits, ops, params = cells
     assert table.natives == tuple(PackedCells.from_table(bits, ops).natives())
     np.testing.assert_array_equal(column_of(table, "cifar10_params_m").values, np.array(params) / 1e6)
@@ -167,11 +170,14 @@ def test_the_official_file_is_read_value_by_value(tmp_path: Path, cells: Any) ->
     np.testing.assert_array_equal(computed.params, params)
 
 
-def test_other_epochs_have_columns_of_their_own(tmp_path: Path, cells: Any) -> None:
+def test_other_epochs_have_columns_of_their_own(
+    tmp_path: Path, cells: Any, as_promised: Callable[..., Any]
+) -> None:
     lines, values = runs(cells, [4, 12, 36, 108])
     path = write(tmp_path / "some.tfrecord", lines)
     table = nasbench101_full.convert({nasbench101_full.FILE: path})
     assert table.name == "nasbench101_full"
+    as_promised(table.name, table.series)
     for epochs, context in ((4, "cifar10_4ep"), (36, "cifar10_36ep"), (108, "cifar10")):
         one = column_of(table, f"{context}_valid_acc", 2)
         np.testing.assert_array_equal(one.values, values[epochs, 2, "final"][:, 2] * 100.0)

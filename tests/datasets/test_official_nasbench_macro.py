@@ -36,9 +36,12 @@ def macro(path: Path, content: Any) -> Table:
     return nasbench_macro.convert({nasbench_macro.FILE: path})
 
 
-def test_all_of_nasbench_macro_is_read_value_by_value(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
+def test_all_of_nasbench_macro_is_read_value_by_value(
+    tmp_path: Path, comes_back: Callable[..., Any], as_promised: Callable[..., Any]
+) -> None:
     results = macro_results()
     table = macro(tmp_path / "macro.json", results)
+    as_promised(table.name, table.series)
     assert len(table) == 6_561 == nasbench_macro.SPEC.rows
     assert table.natives == tuple(results)
     runs = {one.spec.seed: one for one in table.series if one.spec.metric == "acc"}

@@ -77,8 +77,11 @@ def logs(folder: Path, **changes: Any) -> dict[str, Path]:
     return paths
 
 
-def test_runs_of_nasbench_nlp_are_seeds(tmp_path: Path, comes_back: Callable[..., Any]) -> None:
+def test_runs_of_nasbench_nlp_are_seeds(
+    tmp_path: Path, comes_back: Callable[..., Any], as_promised: Callable[..., Any]
+) -> None:
     table = nasbench_nlp.convert(logs(tmp_path))
+    as_promised(table.name, table.series)
     assert len(table) == 2
     by_spec = {(one.spec.column, one.spec.seed): one.values for one in table.series}
     for seed, made in ((0, log(RECIPES[0], 1)), (1, log(RECIPES[0], 3))):

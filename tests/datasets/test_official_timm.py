@@ -41,8 +41,11 @@ def results(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def test_results_count_the_best_weights_at_the_largest_input(tmp_path: Path) -> None:
+def test_results_count_the_best_weights_at_the_largest_input(
+    tmp_path: Path, as_promised: Callable[..., Any]
+) -> None:
     table = timm_results.convert(results(tmp_path))
+    as_promised(table.name, table.series)
     assert table.natives == ("eva02_large_patch14_448", "eva_giant_patch14_560", "resnet50")
     columns = table.columns()
     assert columns["imagenet_valid_acc"].values.tolist() == [90.052, 89.786, 81.2]
@@ -68,8 +71,9 @@ def benchmarks(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def test_benchmarks_have_a_column_for_each_setting(tmp_path: Path) -> None:
+def test_benchmarks_have_a_column_for_each_setting(tmp_path: Path, as_promised: Callable[..., Any]) -> None:
     table = timm_benchmark_infer.convert(benchmarks(tmp_path))
+    as_promised(table.name, table.series)
     assert table.natives == ("resnet18", "resnet50")
     columns = table.columns()
     assert len(columns) == len(timm_benchmark_infer.FILES) + 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,11 @@ def convert(part: str, path: Path) -> Table:
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before PyTorch 1.6"])
 @pytest.mark.parametrize("part", NATIVES)
-def test_the_official_file_is_read_value_by_value(part: str, zipped: bool, tmp_path: Path) -> None:
+def test_the_official_file_is_read_value_by_value(
+    part: str, zipped: bool, tmp_path: Path, as_promised: Callable[..., Any]
+) -> None:
     table = convert(part, write(tmp_path / FILE, database(), zipped=zipped))
+    as_promised(table.name, table.series)
     assert table.natives == tuple(NATIVES[part])
     columns = table.columns()
     for task, best, taken in (

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from archindex.datasets import (
     load,
     load_table,
     measurements,
+    promised,
     raw_columns,
     save_table,
 )
@@ -238,3 +241,20 @@ def test_importing_the_package_is_light() -> None:
 
 def test_public_names_are_there() -> None:
     assert all(hasattr(datasets, name) for name in datasets.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name, module in DATASETS.items() if ".official." not in module])
+def test_columns_are_known_without_the_data(name: str, as_promised: Callable[..., Any]) -> None:
+    assert promised(name)
+    if not info(name).available:
+        pytest.skip(f"{name} is not here: {info(name).remedy}")
+    as_promised(name, measurements(name))
+
+
+def test_columns_of_a_table_of_ones_own_are_known() -> None:
+    native = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    seeds = [MeasurementSpec("acc", "cifar10", "test", seed=seed) for seed in (0, 1)]
+    save_table(Table("mine", "nasbench201", (native,), tuple(Series(spec, np.ones(1)) for spec in seeds)))
+    assert promised("mine") == (MeasurementSpec("acc", "cifar10", "test"),)
+    with pytest.raises(UnknownNameError):
+        promised("mime")
