@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _MANY: Final = 256
 """Most weights that a constant is made of; a computation on more of them is kept as an op."""
 
+_LAYERS: Final = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "BatchNormalization", "LayerNormalization", "PRelu"}
+    | {"GroupNormalization", "InstanceNormalization", "RMSNormalization", "LSTM", "GRU", "RNN", "Gather"}
+    | {"ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "DeformConv", "DequantizeLinear"}
+)
+"""Ops whose constant operands are weights whatever their numbers are."""
+
 _PASSES_ON: Final = frozenset({"Identity", "Cast", "CastLike", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 """Ops that leave the numbers of a constant as they are."""
 
@@ -38,7 +45,8 @@ def from_onnx(
     ONNX does not tell weights from other constants: every tensor of more than one floating point number that
     the file holds counts as a weight, save running statistics and operands that are no weights, such as the
     scales of a resize. So do 8-bit and narrower integers, which are quantised weights. A tensor that the file
-    fills with one number (``ConstantOfShape``), as models without their weights do, is such a tensor too.
+    fills with one number (``ConstantOfShape``), as models without their weights do, is such a tensor too,
+    unless it is filled with zeros or ones and something other than a layer reads it: then it is that number.
 
     Subgraphs (``If``, ``Loop``, ``Scan``), functions and ops of unknown domains are kept as one op under
     their own name; weights inside count, FLOPs are unknown.
@@ -82,6 +90,8 @@ class _Importer:
         self.shapes = {v.name: shape_of(v) for v in listed}
         self.floats = {v.name for v in listed if _is_float(v.type.tensor_type.elem_type)}
         self.values: dict[str, Value] = {}
+        # Tensors that the file fills with zeros or ones, and that number.
+        self.filled: dict[str, float] = {}
 
     def network(self) -> Network:
         self._constants()
@@ -162,6 +172,8 @@ class _Importer:
             return self._constant_of_shape(node)
         if op == "Shape":
             return self._shape(node)
+        if op not in _LAYERS | _PASSES_ON and op not in ("Expand", "Transpose"):
+            node.operands = [self._as_number(v) for v in node.operands]
         if node.operands and all(v is None or v.constant for v in node.operands):
             weights = tuple(dict.fromkeys(w for v in node.operands if v for w in v.weights))
             first = node.operands[0]
@@ -199,7 +211,19 @@ class _Importer:
         filled = next((a.t for a in node.proto.attribute if a.name == "value"), None)
         if filled is not None and not _is_weight(filled.data_type):
             return Value(shape, data=None)
-        return self.build.weight(node.proto.output[0], shape)
+        name = node.proto.output[0]
+        number = 0.0 if filled is None else float(self._tensor("", filled).number or 0)
+        if number in (0, 1) and shape is not None:
+            self.filled[name] = number
+        return self.build.weight(name, shape)
+
+    def _as_number(self, value: Value | None) -> Value | None:
+        """Return a tensor of nothing but zeros, or ones, as that number, which is no weight."""
+        if value is None or len(value.weights) != 1 or value.weights[0] not in self.filled:
+            return value
+        name = value.weights[0]
+        self.build.read.add(name)
+        return Value(value.shape, data=np.array(self.filled[name]))
 
     def _shape(self, node: Node) -> Value:
         x = node.operand(0)

@@ -159,12 +159,22 @@ def test_what_does_not_matter(one: nn.Module, other: nn.Module) -> None:
     assert ax.from_torch(one, (IMAGE,)).arch_id == ax.from_torch(other, (IMAGE,)).arch_id
 
 
-def test_a_tensor_of_zeros_is_a_weight_to_onnx_only(exported: Any) -> None:
-    """ONNX does not tell weights from other constants; what the network is stays the same."""
+def test_tensors_of_zeros_are_weights_of_layers_only(exported: Any, onnx_model: Any) -> None:
+    """ONNX does not tell weights from other constants, but zeros that are added or joined are no weights."""
     module, x = Function(lambda x: torch.cat([x.new_zeros(2, 8), x], 1)), MATRIX
     direct, through = ax.from_torch(module, (x,)), exported(module, x)
     assert direct.arch_id == through.arch_id
-    assert (direct.total_params, through.total_params) == (0, 16)
+    assert direct.total_params == through.total_params == 0
+    assert through.unused_params == 0
+    filled = helper.make_node("ConstantOfShape", ["shape"], ["w"])
+    for op, ops, params in (("MatMul", ["linear"], 16), ("Add", [], 0), ("Mul", ["none"], 0)):
+        model = onnx_model(
+            [filled, helper.make_node(op, ["x", "w"], ["y"])],
+            {"shape": np.array([4, 4])},
+            inputs={"x": (4, 4)},
+        )
+        found = ax.from_onnx(model.SerializeToString())
+        assert (inner(found), found.total_params) == (ops, params)
 
 
 def test_costs_by_hand() -> None:
