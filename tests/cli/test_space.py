@@ -151,3 +151,11 @@ def test_numbers_of_arch_ids_are_counted(name: str) -> None:
         pytest.skip("counted by a test of its own, or too large to count here")
     natives = [arch.native for arch in space.enumerate()]
     assert len(set(space.arch_ids(natives).tolist())) == commands.DISTINCT[name]
+
+
+def test_draws_that_are_not_uniform_are_told(cli: Any) -> None:
+    told = " ".join(cli("space", "sample", "--help").out.replace("│", " ").split())
+    assert "einspace, which draws by the probabilities of its grammar" in told
+    assert "nasbench_nlp, which draws as the official generator does" in told
+    for name in ("einspace", "nasbench_nlp"):
+        assert "not uniform" in " ".join(cli("space", "show", name).out.split())
