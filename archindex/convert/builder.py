@@ -22,11 +22,19 @@ The same network gets the same graph, whether it comes from an ONNX file or from
 - Ops outside the vocabulary keep their own names. What no input reaches, such as a source of random numbers,
   stays in the graph and counts as zero in its `arch_id`.
 
-Attributes stand for what sets two ops of a kind apart; values of constants do not.
+Attributes stand for what sets two ops of a kind apart; values of constants do not. What has no attribute of
+its own is part of ``setting``: a dilation or kernel that differs between axes, the kind and direction of a
+recurrent layer, the rows of an embedding, exponents, slopes and bounds of activations.
+
+Left out on purpose: whether a layer has a bias, the numbers of constants, epsilons of norms, and which layers
+share their weights. Left out so far, and thus alike: padding that differs between sides or axes, padding
+modes, output padding, groups of a group norm, normalised axes, modes of upsampling, how pools treat
+their border, dilation of pools, causal attention, and arguments of ops that keep their own names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -192,7 +200,8 @@ class Builder:
             gated = self._gated(dynamic[0], dynamic[1]) or self._gated(dynamic[1], dynamic[0])
             if gated is not None:
                 return self.op("silu", name, [gated], shape)
-        value = self.op(op, name, operands, shape)
+        exponent = operands[1].number if op == "pow" and len(operands) > 1 else None
+        value = self.op(op, name, operands, shape, {} if exponent is None else setting(exponent))
         if len(dynamic) == 1 and len(constants) == 1 and constants[0].shape is not None:
             self.steps[-1].operand = math.prod(constants[0].shape)
         return value
@@ -250,6 +259,16 @@ class Builder:
 def own_name(name: str, origin: str) -> str:
     """Return the name of an op outside the vocabulary, kept apart from the ops inside it."""
     return f"{origin}::{name}" if name in OP_ID or not name else name
+
+
+def setting(*what: object) -> dict[str, float]:
+    """Return the attribute ``setting`` for what no other attribute says: a hash below 2**24 of its text.
+
+    Numbers are taken to six digits, so that those that a file holds in single precision are the same.
+    """
+    text = ",".join(f"{v:.6g}" if isinstance(v, (int, float)) else str(v) for v in what)
+    digest = hashlib.blake2b(text.encode(), digest_size=3).digest()
+    return {"setting": float(int.from_bytes(digest, "big"))}
 
 
 def solid(shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from archindex.convert.builder import Builder, Value
+from archindex.convert.builder import Builder, Value, setting
 from archindex.convert.network import Shape
 
 _MOST_AXES: Final = 32
@@ -42,6 +42,10 @@ def conv(
             flops = math.prod(seen) * math.prod(weight[1:])
     if any(d != 1 for d in dilation):
         attrs["dilation"] = dilation[0]
+    inner = (tuple(weight[3:-1]), tuple(stride[1:-1])) if weight is not None else ((), ())
+    uneven = any(d != dilation[0] for d in dilation)
+    if inner != ((), ()) or uneven:
+        attrs |= setting(*inner, tuple(dilation) if uneven else ())
     if groups != 1:
         attrs["groups"] = groups
     op = "transposed_conv" if transposed else "conv"
@@ -63,7 +67,10 @@ def pool(
     whole = x.shape is not None and tuple(kernel) == x.shape[2:] and not padding
     if op == "avg_pool" and whole:
         return build.op("global_avg_pool", name, [x], shape)
-    return build.op(op, name, [x], shape, _window(kernel, stride, padding))
+    attrs = _window(kernel, stride, padding)
+    if len(kernel) > 2:
+        attrs |= setting(tuple(kernel[1:-1]), tuple(stride[1:-1]))
+    return build.op(op, name, [x], shape, attrs)
 
 
 def adaptive_avg_pool(build: Builder, name: str, x: Value, shape: Shape | None) -> Value:
@@ -142,7 +149,7 @@ def attention(
 
 def embedding(build: Builder, name: str, table: Value, ids: Value, shape: Shape | None) -> Value:
     """Add a look-up of rows of a table of weights."""
-    attrs = {"channels": float(table.shape[-1])} if table.shape else {}
+    attrs = {"channels": float(table.shape[-1]), **setting(table.shape[0])} if table.shape else {}
     return build.op("embedding", name, [ids, table], shape, attrs)
 
 
@@ -219,10 +226,12 @@ def recurrent(
     more: Sequence[Value | None],
     shape: Shape | None,
     matrices: int | None,
+    kind: tuple[str, ...],
 ) -> Value:
     """Add a recurrent layer over (length, batch, features); `matrices` counts the elements of its matrices.
 
-    Each of them is multiplied once for every position and batch entry.
+    Each of them is multiplied once for every position and batch entry. `kind` is what sets it apart:
+    ``lstm``, ``gru`` or ``rnn``, the direction, and activations that are not the usual ones.
     """
     flops = (
         None
@@ -230,7 +239,12 @@ def recurrent(
         else x.shape[0] * x.shape[1] * matrices
     )
     attrs = {} if shape is None or not shape else {"channels": float(shape[-1])}
-    return build.op("recurrent", name, [x, *more], shape, attrs, flops=flops)
+    return build.op("recurrent", name, [x, *more], shape, {**attrs, **setting(*kind)}, flops=flops)
+
+
+def bounded(bounds: Sequence[float | None]) -> dict[str, float]:
+    """Describe the lower and upper bound of a ``clamp``, None or infinite where there is none."""
+    return setting(*("" if b is None or math.isinf(b) or abs(b) > 1e38 else b for b in bounds))
 
 
 def einsum(build: Builder, name: str, equation: str, operands: Sequence[Value], shape: Shape | None) -> Value:

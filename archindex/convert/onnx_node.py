@@ -80,6 +80,13 @@ class Node:
         found = self._attribute(name, AttributeProto.STRING)
         return default if found is None else found.s.decode("utf-8", "replace")
 
+    def texts(self, name: str) -> list[str]:
+        """Return a list attribute of texts, empty where it is left out."""
+        from onnx import AttributeProto
+
+        found = self._attribute(name, AttributeProto.STRINGS)
+        return [] if found is None else [s.decode("utf-8", "replace") for s in found.strings]
+
     def real(self, name: str, default: float) -> float:
         """Return a number attribute."""
         from onnx import AttributeProto

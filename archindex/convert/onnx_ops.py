@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from archindex.convert import layers
-from archindex.convert.builder import Builder, Value
+from archindex.convert.builder import Builder, Value, setting
 from archindex.convert.network import Shape
 from archindex.convert.onnx_node import Node
 
@@ -121,7 +121,18 @@ def _clip(build: Builder, node: Node) -> Value:
     bounds = [node.numbers(1), node.numbers(2)]
     if len(node.operands) == 1:
         bounds = [[node.real("min", -math.inf)], [node.real("max", math.inf)]]
-    return build.op("relu6" if bounds == [[0.0], [6.0]] else "clamp", node.label, node.operands, node.shape)
+    if bounds == [[0.0], [6.0]]:
+        return build.op("relu6", node.label, node.operands, node.shape)
+    ends = [v[0] if v else None for v in bounds]
+    return build.op("clamp", node.label, node.operands, node.shape, layers.bounded(ends))
+
+
+def _sloped(op: str, default: float) -> Lower:
+    def lower(build: Builder, node: Node) -> Value:
+        slope = node.real("alpha", default)
+        return build.op(op, node.label, node.operands, node.shape, setting(slope))
+
+    return lower
 
 
 def _reshape(build: Builder, node: Node) -> Value:
@@ -219,7 +230,17 @@ def _adaptive(build: Builder, node: Node) -> Value:
 def _recurrent(build: Builder, node: Node) -> Value:
     kernels: list[Shape | None] = [node.operand(i).shape for i in (1, 2)]
     matrices = None if None in kernels else sum(math.prod(k) for k in kernels if k is not None)
-    return layers.recurrent(build, node.label, node.operand(0), node.operands[1:], node.shape, matrices)
+    kind = node.proto.op_type.lower()
+    more = [text.lower() for text in node.texts("activations")]
+    usual = {"lstm": ["sigmoid", "tanh", "tanh"], "gru": ["sigmoid", "tanh"], "rnn": ["tanh"]}[kind]
+    if more in (usual, usual * 2):
+        more = []
+    if kind == "rnn" and more and set(more) == {"relu"}:
+        more = ["relu"]
+    if kind == "gru" and not node.whole("linear_before_reset", 0):
+        more.append("reset before")
+    full = (kind, node.text("direction", "forward"), *more)
+    return layers.recurrent(build, node.label, node.operand(0), node.operands[1:], node.shape, matrices, full)
 
 
 def _einsum(build: Builder, node: Node) -> Value:
@@ -242,8 +263,8 @@ def _depth_to_space(build: Builder, node: Node) -> Value:
 
 
 _NAMES: Final = {
-    "Relu": "relu", "LeakyRelu": "leaky_relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "gelu",
-    "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hard_sigmoid", "Elu": "elu", "PRelu": "prelu",
+    "Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "gelu",
+    "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu",
     "Selu": "selu", "Softplus": "softplus", "Mish": "mish", "Erf": "erf", "Exp": "exp", "Log": "log",
     "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos",
     "Not": "logical_not", "And": "logical_and", "Where": "where", "Equal": "eq", "Less": "lt",
@@ -266,6 +287,7 @@ LOWER: Final[dict[str, Lower]] = {
     "Split": _split, "Softmax": _along("softmax", -1), "LogSoftmax": _along("log_softmax", -1),
     "ReduceMean": _reduction("mean"), "ReduceSum": _reduction("sum"), "ReduceMax": _reduction("amax"),
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "Attention": _attention,
+    "LeakyRelu": _sloped("leaky_relu", 0.01), "Elu": _sloped("elu", 1.0),
     "DepthToSpace": _depth_to_space, "Reciprocal": _reciprocal,
 }  # fmt: skip
 """How each op of the standard is put in normal form; others keep their names."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from archindex.convert import layers
-from archindex.convert.builder import Builder, Value
+from archindex.convert.builder import Builder, Value, setting
 from archindex.convert.torch_call import Call
 
 Lower = Callable[[Builder, Call], Value | list[Value]]
@@ -124,7 +124,20 @@ def _cast(build: Builder, call: Call) -> Value:
 
 def _hardtanh(build: Builder, call: Call) -> Value:
     six = call.get("min_val", call.get("min")) == 0 and call.get("max_val", call.get("max")) == 6
-    return build.op("relu6" if six else "clamp", call.name, call.operands, call.shape)
+    if six:
+        return build.op("relu6", call.name, call.operands, call.shape)
+    bounds = [call.get("min_val", call.get("min")), call.get("max_val", call.get("max"))]
+    known = all(v is None or isinstance(v, (int, float)) for v in bounds)
+    attrs = layers.bounded(bounds) if known else {}
+    return build.op("clamp", call.name, call.operands, call.shape, attrs)
+
+
+def _sloped(op: str, argument: str) -> Lower:
+    def lower(build: Builder, call: Call) -> Value:
+        slope = float(call.get(argument))
+        return build.op(op, call.name, call.operands, call.shape, setting(slope))
+
+    return lower
 
 
 def _reshape(build: Builder, call: Call) -> Value:
@@ -224,7 +237,10 @@ def _recurrent(build: Builder, call: Call) -> Value:
     known = [v.shape for v in weights]
     matrices = None if None in known else sum(math.prod(s) for s in known if s is not None and len(s) == 2)
     more = [v for v in call.operands[1:] if v.weights or not v.constant]
-    return layers.recurrent(build, call.name, call.need("input"), more, call.shape, matrices)
+    kind, _, activation = call.op.partition("_")
+    direction = "bidirectional" if call.get("bidirectional") else "forward"
+    full = (kind, direction, *([activation] if activation == "relu" else []))
+    return layers.recurrent(build, call.name, call.need("input"), more, call.shape, matrices, full)
 
 
 def _einsum(build: Builder, call: Call) -> Value:
@@ -241,8 +257,8 @@ def _addcmul(build: Builder, call: Call) -> Value:
 
 
 _KEPT: Final = (
-    "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "elu", "relu6", "prelu", "selu", "softplus",
-    "mish", "pad", "local_response_norm", "clamp", "where", "repeat", "pixel_shuffle", "instance_norm",
+    "relu", "sigmoid", "tanh", "gelu", "silu", "relu6", "prelu", "selu", "softplus",
+    "mish", "pad", "local_response_norm", "where", "repeat", "pixel_shuffle", "instance_norm",
 )  # fmt: skip
 
 _RENAMED: Final = {
@@ -289,6 +305,7 @@ LOWER: Final[dict[str, Lower]] = {
     "stack": _stack, "mean": _mean, "sum": _reduction("sum"), "amax": _reduction("amax"),
     "embedding": _embedding, "slice": _slice, "select": _select, "hardtanh": _hardtanh, "einsum": _einsum,
     "scaled_dot_product_attention": _attention, "channel_shuffle": _channel_shuffle,
-    "reciprocal": _reciprocal,
+    "reciprocal": _reciprocal, "clamp": _hardtanh, "leaky_relu": _sloped("leaky_relu", "negative_slope"),
+    "elu": _sloped("elu", "alpha"),
 }  # fmt: skip
 """How each op of torch is put in normal form; others keep their names."""

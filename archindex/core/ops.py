@@ -96,6 +96,7 @@ ATTRIBUTES: Final[tuple[str, ...]] = (
     "stride_w",
     "axis",
     "zero_parts",  # parts of a concatenation that are always zero
+    "setting",  # stands for all other settings of an op, a hash of their text
 )
 """Numeric node attributes; the position is the column in `GraphBatch.attrs`. New ones go to the end."""
 

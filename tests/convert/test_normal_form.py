@@ -84,6 +84,14 @@ SAME: dict[str, tuple[nn.Module, Tensor, tuple[str, ...]]] = {
     ),
     "stacked": (Function(lambda x: torch.stack([x.relu(), x.tanh()], 1)), MATRIX, ("relu", "tanh", "concat")),
     "channel shuffle": (nn.ChannelShuffle(2), IMAGE, ("reshape", "transpose", "reshape")),
+    "slopes and bounds": (
+        nn.Sequential(nn.LeakyReLU(0.1), nn.ELU(0.5), nn.Hardtanh(-0.3, 0.7)),
+        IMAGE,
+        ("leaky_relu", "elu", "clamp"),
+    ),
+    "a power": (Function(lambda x: x**3), MATRIX, ("pow",)),
+    "dilated along one axis": (nn.Conv2d(4, 4, 3, dilation=(1, 2)), IMAGE, ("conv",)),
+    "three axes": (nn.Conv3d(2, 3, (1, 3, 2)), torch.zeros(1, 2, 4, 5, 6), ("conv",)),
     "embedding": (nn.Embedding(10, 4), torch.zeros(2, 3, dtype=torch.int64), ("embedding",)),
 }
 
@@ -137,11 +145,53 @@ def test_all_these_are_told_apart() -> None:
         (nn.Softmax(1), nn.Softmax(2)),
         (Function(lambda x: x[:, :2]), Function(lambda x: x[:, 2:])),
         (Function(lambda x: x.relu() - x.tanh()), Function(lambda x: x.tanh() - x.relu())),
+        (nn.Conv2d(4, 4, 3, dilation=(2, 1)), nn.Conv2d(4, 4, 3, dilation=(2, 2))),
+        (nn.LeakyReLU(0.1), nn.LeakyReLU(0.2)),
+        (nn.ELU(0.5), nn.ELU(1.0)),
+        (nn.Hardtanh(-1, 1), nn.Hardtanh(-2, 2)),
+        (Function(lambda x: x**2), Function(lambda x: x**3)),
+        (Function(lambda x: x.clamp(0.0, 6.0)), Function(lambda x: x.clamp(0.0, 5.0))),
         (Function(lambda x: x.permute(0, 2, 1, 3)), Function(lambda x: x.permute(0, 3, 2, 1))),
     ],
 )
 def test_attributes_tell_ops_apart(one: nn.Module, other: nn.Module) -> None:
     assert ax.from_torch(one, (IMAGE,)).arch_id != ax.from_torch(other, (IMAGE,)).arch_id
+
+
+def test_settings_without_an_attribute_of_their_own_tell_ops_apart() -> None:
+    series, words, block = (
+        torch.zeros(3, 2, 4),
+        torch.zeros(2, 3, dtype=torch.int64),
+        torch.zeros(1, 2, 6, 6, 6),
+    )
+    for x, modules in (
+        (
+            series,
+            [nn.LSTM(4, 5), nn.GRU(4, 5), nn.RNN(4, 5), nn.RNN(4, 5, nonlinearity="relu")],
+        ),
+        (words, [nn.Embedding(rows, 4) for rows in (10, 11)]),
+        (block, [nn.Conv3d(2, 2, (3, k, 3)) for k in (1, 3, 5)]),
+        (block, [nn.MaxPool3d((3, k, 3)) for k in (1, 3, 5)]),
+    ):
+        ids = {ax.from_torch(module, (x,)).arch_id for module in modules}
+        assert len(ids) == len(modules)
+
+
+def test_recurrent_kinds_of_files(onnx_model: Any) -> None:
+    found = {}
+    for op, gates, how in (
+        ("LSTM", 4, {}),
+        ("LSTM", 4, {"direction": "reverse"}),
+        ("GRU", 3, {}),
+        ("GRU", 3, {"linear_before_reset": 1}),
+        ("RNN", 1, {}),
+        ("RNN", 1, {"activations": ["Relu"]}),
+    ):
+        node = helper.make_node(op, ["x", "w", "r"], ["y"], hidden_size=5, **how)
+        weights = {"w": np.ones((1, gates * 5, 4), "f4"), "r": np.ones((1, gates * 5, 5), "f4")}
+        raw = onnx_model([node], weights, inputs={"x": (3, 2, 4)}).SerializeToString()
+        found[op, str(how)] = ax.from_onnx(raw).arch_id
+    assert len(set(found.values())) == 6
 
 
 @pytest.mark.parametrize(
