@@ -14,7 +14,7 @@ from archindex.convert.builder import Builder, Value, own_name
 from archindex.convert.finish import finish
 from archindex.convert.network import Network, Shape
 from archindex.convert.torch_call import Call
-from archindex.convert.torch_ops import LOWER, UNCOUNTED
+from archindex.convert.torch_ops import LOWER, uncounted
 from archindex.core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _Importer:
                 return Value(call.shape, None, weights, call.filled)
         if name in LOWER:
             return LOWER[name](self.build, call)
-        flops = None if name in UNCOUNTED or not call.standard else 0
+        flops = None if uncounted(name) or not call.standard else 0
         kept = own_name(name, "aten") if call.standard else _own_name(node.target)
         return self.build.op(kept, node.name, operands, call.shape, flops=flops)
 

@@ -14,8 +14,49 @@ from archindex.convert.torch_call import Call
 
 Lower = Callable[[Builder, Call], Value | list[Value]]
 
-UNCOUNTED: Final = frozenset({"_trilinear", "deform_conv2d", "_convolution_mode", "stft", "fft_fft"})
-"""Ops that multiply tensors in ways that are not counted here."""
+_UNCOUNTED: Final = frozenset(
+    {
+        "_trilinear",
+        "bilinear",
+        "deform_conv2d",
+        "_convolution_mode",
+        "stft",
+        "istft",
+        "addbmm",
+        "addmv",
+        "addr",
+    }
+    | {"lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "tensordot", "outer", "ger", "dot", "vdot"}
+    | {"inner", "kron", "cdist", "_cdist_forward", "_euclidean_dist", "chain_matmul", "cholesky", "inverse"}
+    | {
+        "cholesky_solve",
+        "triangular_solve",
+        "matrix_exp",
+        "matrix_power",
+        "det",
+        "logdet",
+        "slogdet",
+        "pinverse",
+    }
+    | {"svd", "qr", "cov", "corrcoef", "conv_tbc"}
+)
+
+
+def uncounted(name: str) -> bool:
+    """Return whether an op multiplies tensors in a way that is not counted here."""
+    if name in ("linalg_vector_norm", "linalg_norm"):
+        return False
+    return name in _UNCOUNTED or name.startswith(("linalg_", "fft_", "_linalg_"))
+
+
+def _baddbmm(build: Builder, call: Call) -> Value:
+    product = layers.matmul(build, call.name, call.need("batch1"), call.need("batch2"), call.shape)
+    terms = [call.need("self"), product]
+    for i, factor in enumerate(("beta", "alpha")):
+        if call.get(factor, 1) != 1:
+            times = Value((), data=np.array(call.get(factor)))
+            terms[i] = build.elementwise("mul", call.name, [terms[i], times], terms[i].shape)
+    return build.elementwise("add", call.name, terms, call.shape)
 
 
 def _conv(rank: int, *, transposed: bool = False) -> Lower:
@@ -305,7 +346,8 @@ LOWER: Final[dict[str, Lower]] = {
     "stack": _stack, "mean": _mean, "sum": _reduction("sum"), "amax": _reduction("amax"),
     "embedding": _embedding, "slice": _slice, "select": _select, "hardtanh": _hardtanh, "einsum": _einsum,
     "scaled_dot_product_attention": _attention, "channel_shuffle": _channel_shuffle,
-    "reciprocal": _reciprocal, "clamp": _hardtanh, "leaky_relu": _sloped("leaky_relu", "negative_slope"),
+    "reciprocal": _reciprocal, "baddbmm": _baddbmm,
+    "clamp": _hardtanh, "leaky_relu": _sloped("leaky_relu", "negative_slope"),
     "elu": _sloped("elu", "alpha"),
 }  # fmt: skip
 """How each op of torch is put in normal form; others keep their names."""

@@ -121,3 +121,43 @@ def test_plain_functions_are_named_by_module_and_not_by_address() -> None:
         "torch._functorch.predispatch._remove_batch_dim",
     ]
     assert not any("0x" in op for op in found.graph.ops)
+
+
+class Applied(nn.Module):
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        result: Tensor = self.function(*inputs)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs"),
+    [
+        (nn.LSTMCell(4, 5), (torch.zeros(2, 4),)),
+        (nn.GRUCell(4, 5), (torch.zeros(2, 4),)),
+        (nn.RNNCell(4, 5), (torch.zeros(2, 4),)),
+        (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4))),
+        (Applied(torch.outer), (torch.zeros(3), torch.zeros(4))),
+        (Applied(torch.dot), (torch.zeros(3), torch.zeros(3))),
+        (Applied(torch.kron), (torch.zeros(3), torch.zeros(4))),
+        (Applied(torch.cdist), (torch.zeros(3, 4), torch.zeros(5, 4))),
+        (Applied(torch.linalg.inv), (torch.eye(3),)),
+        (Applied(lambda a, b: torch.tensordot(a, b, dims=1)), (torch.zeros(3, 4), torch.zeros(4, 5))),
+    ],
+)
+def test_products_that_are_not_counted_are_unknown_and_not_free(
+    module: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    found = ax.from_torch(module, inputs)
+    assert found.unknown_flops or int(found.flops.sum()) > 0
+
+
+def test_a_batch_of_products_that_is_added_is_counted() -> None:
+    inputs = (torch.zeros(2, 3, 5), torch.zeros(2, 3, 4), torch.zeros(2, 4, 5))
+    found = ax.from_torch(Applied(torch.baddbmm), inputs)
+    apart = ax.from_torch(Applied(lambda c, a, b: c + a @ b), inputs)
+    assert found.total_flops == apart.total_flops == 2 * 3 * 5 * 4
+    assert found.arch_id == apart.arch_id
