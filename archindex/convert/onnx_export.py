@@ -32,6 +32,12 @@ def to_onnx(
     The file is in opset `OPSET`, for inference and a batch of one. Batch norms stay ops of their own, so that
     `archindex.convert.from_onnx` finds the network that ``from_torch`` finds in the module.
 
+    Exceptions: the exporter leaves out layers that feed nothing but zeros, and their params with them (seen
+    in ``nasbench201`` and ``nasnet``). A constant tensor that is neither zeros nor ones counts as a weight
+    in the file (``hat``, ``nasbench_nlp``). Masks, scattering and indexing are other ops in ONNX than in
+    torch, so that the ids of ``hat`` and ``nasbench_graph`` differ. Files of ``resnet_pooling`` hold means,
+    differences and products that the traced module does not, and have other ids and params too.
+
     Parameters
     ----------
     architecture : Architecture
