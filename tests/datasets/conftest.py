@@ -70,3 +70,19 @@ def comes_back() -> Callable[[Table], None]:
             np.testing.assert_array_equal(one.values, other.values)
 
     return check
+
+
+class _Touch:
+    """Creates a file when it is unpickled by the standard library."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def touch() -> Callable[[Path], object]:
+    """Make an object whose pickle, read without care, creates the file at a path."""
+    return _Touch

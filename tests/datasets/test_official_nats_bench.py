@@ -163,19 +163,11 @@ def test_a_folder_will_do_and_the_table_comes_back(tmp_path: Path, monkeypatch: 
             np.testing.assert_array_equal(one.values, theirs[one.spec])
 
 
-class Touch:
-    """Creates a file when it is unpickled by the standard library."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
-def test_a_malicious_pickle_is_refused_and_nothing_ran(tmp_path: Path) -> None:
+def test_a_malicious_pickle_is_refused_and_nothing_ran(
+    tmp_path: Path, touch: Callable[[Path], object]
+) -> None:
     witness = tmp_path / "witness"
-    path = tar(tmp_path / "archive.tar", files("tss", lambda one: one.update(x=Touch(witness))))
+    path = tar(tmp_path / "archive.tar", files("tss", lambda one: one.update(x=touch(witness))))
     with pytest.raises(UnsafeDataError):
         convert("tss", path)
     assert not witness.exists()

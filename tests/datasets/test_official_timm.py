@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from archindex.core.errors import DataUnavailableError
-from archindex.datasets import load
+from archindex.datasets import Table, load
 from archindex.datasets.folder import data_folder
-from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import timm_benchmark_infer, timm_results
 
 needs_tables = pytest.mark.skipif(
@@ -140,18 +139,15 @@ def test_the_published_benchmarks_are_those_of_the_table(
     same_values(timm_benchmark_infer.convert(paths), load("timm_infer_benchmark"))
 
 
-def test_what_was_converted_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_converted_is_kept_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: Callable[[Table], None]
+) -> None:
     monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
     for table in (
         timm_results.convert(results(tmp_path)),
         timm_benchmark_infer.convert(benchmarks(tmp_path)),
     ):
-        keep_table(table)
-        back = load_table(table.name)
-        assert back.natives == table.natives
-        for one, other in zip(back.series, table.series, strict=True):
-            assert one.spec == other.spec
-            np.testing.assert_array_equal(one.values, other.values)
+        comes_back(table)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from archindex.core.errors import DataUnavailableError, UnsafeDataError
 from archindex.datasets import Table
-from archindex.datasets.kept import keep_table, load_table
 from archindex.datasets.official import transnas101_macro, transnas101_micro
 from archindex.datasets.official.transnas101 import FILE
 
@@ -116,32 +114,21 @@ def test_the_official_file_is_read_value_by_value(
             assert latency == pytest.approx(value(native, task, "inference_time"), rel=1e-12)
 
 
-def test_what_was_converted_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_converted_is_kept_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: Callable[[Table], None]
+) -> None:
     monkeypatch.setenv("ARCHINDEX_HOME", str(tmp_path / "home"))
     for part in NATIVES:
         table = convert(part, write(tmp_path / FILE, database()))
-        keep_table(table)
-        back = load_table(f"transnas101_{part}")
-        assert back.natives == table.natives
-        for one, other in zip(back.series, table.series, strict=True):
-            assert one.spec == other.spec
-            np.testing.assert_array_equal(one.values, other.values)
-
-
-class Touch:
-    """Creates a file when it is unpickled by the standard library."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
+        comes_back(table)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_malicious_file_is_refused_and_nothing_ran(tmp_path: Path, zipped: bool) -> None:
+def test_a_malicious_file_is_refused_and_nothing_ran(
+    tmp_path: Path, zipped: bool, touch: Callable[[Path], object]
+) -> None:
     witness = tmp_path / "witness"
-    path = write(tmp_path / FILE, {**database(), "more": Touch(witness)}, zipped=zipped)
+    path = write(tmp_path / FILE, {**database(), "more": touch(witness)}, zipped=zipped)
     with pytest.raises(UnsafeDataError):
         convert("micro", path)
     assert not witness.exists()

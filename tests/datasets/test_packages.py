@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -99,16 +99,6 @@ def test_nb201_analog_agrees_with_nats_bench() -> None:
     assert np.median(analog) > np.median(noisy)
 
 
-class Touch:
-    """Creates a file when it is unpickled by the standard library."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of stand-ins for the packages; importing one fails."""
@@ -133,9 +123,11 @@ def fill(packages: Path, name: str, content: object) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_evil_package_runs_nothing(packages: Path, name: str, tmp_path: Path) -> None:
+def test_an_evil_package_runs_nothing(
+    packages: Path, name: str, tmp_path: Path, touch: Callable[[Path], object]
+) -> None:
     witness = tmp_path / "witness"
-    fill(packages, name, {0: {"perf": Touch(witness)}})
+    fill(packages, name, {0: {"perf": touch(witness)}})
     with pytest.raises(UnsafeDataError):
         load(name)
     assert not witness.exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,6 @@ from archindex.datasets import info, nasbench201
 from archindex.datasets.unpickle import Record, read_array_pickle, read_plain_pickle
 
 
-class Touch:
-    """Creates a file when it is unpickled by the standard library."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_plain_values_are_read(tmp_path: Path, protocol: int) -> None:
     value = {"a": [1.5, 2, None, True], "b": ("x", {"z": -(10**30)})}
@@ -32,9 +23,11 @@ def test_plain_values_are_read(tmp_path: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(
+    tmp_path: Path, protocol: int, touch: Callable[[Path], object]
+) -> None:
     witness, path = tmp_path / "witness", tmp_path / "evil.pkl"
-    path.write_bytes(pickle.dumps([1, Touch(witness)], protocol=protocol))
+    path.write_bytes(pickle.dumps([1, touch(witness)], protocol=protocol))
     with path.open("rb") as file:
         pickle.load(file)  # noqa: S301 - the attack works on a reader that resolves names
     assert witness.exists()
@@ -109,9 +102,11 @@ def test_numpy_1_names_are_read_too(tmp_path: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_the_array_reader_runs_nothing(tmp_path: Path, protocol: int) -> None:
+def test_the_array_reader_runs_nothing(
+    tmp_path: Path, protocol: int, touch: Callable[[Path], object]
+) -> None:
     witness, path = tmp_path / "witness", tmp_path / "evil.pkl"
-    for evil in (Touch(witness), {"a": np.float64(1), "b": [Touch(witness)]}, np.array([Touch(witness)])):
+    for evil in (touch(witness), {"a": np.float64(1), "b": [touch(witness)]}, np.array([touch(witness)])):
         path.write_bytes(pickle.dumps(evil, protocol=protocol))
         with pytest.raises(UnsafeDataError):
             read_array_pickle(path)
@@ -196,9 +191,9 @@ def fill(package: Path, content: object) -> None:
         (package / name).write_bytes(pickle.dumps(content))
 
 
-def test_an_evil_package_runs_nothing(package: Path, tmp_path: Path) -> None:
+def test_an_evil_package_runs_nothing(package: Path, tmp_path: Path, touch: Callable[[Path], object]) -> None:
     witness = tmp_path / "witness"
-    fill(package, {"000000": Touch(witness)})
+    fill(package, {"000000": touch(witness)})
     with pytest.raises(UnsafeDataError):
         nasbench201.load()
     assert not witness.exists()
