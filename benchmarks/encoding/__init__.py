@@ -1,0 +1,1 @@
+"""Sections of `benchmarks.encoders`; each gives PROTOCOL and ``measure(data, quick)``."""
