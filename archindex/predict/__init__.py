@@ -1,0 +1,1 @@
+"""Predictors: measurements of architectures from a few labels, with calibrated uncertainty."""
