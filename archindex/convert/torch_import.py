@@ -5,16 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FunctionType, MappingProxyType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archindex.convert.builder import Builder, Value, own_name
+from archindex.convert.builder import Builder, Value
 from archindex.convert.finish import finish
-from archindex.convert.network import Network, Shape
-from archindex.convert.torch_call import Call
-from archindex.convert.torch_ops import LOWER, uncounted
+from archindex.convert.network import Network
+from archindex.convert.torch_trace import Trace, Values, shape_of
 from archindex.core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from torch.fx import Node
 
 _KNOWN_ELEMENTS = 1 << 16
-_MANY = 256
 
 
 def from_torch(
@@ -108,14 +106,11 @@ def _mutates(node: Node) -> bool:
 class _Importer:
     def __init__(self, module: nn.Module, program: ExportedProgram) -> None:
         self.build = Builder()
-        self.values: dict[str, Value | list[Value]] = {}
+        self.values: Values = {}
         self._placeholders(module, program)
-        for node in program.graph.nodes:
-            if node.op == "call_function":
-                self.values[node.name] = self._call(node)
-        outputs = program.graph_signature.user_outputs
-        for name in outputs:
-            value = self.values.get(name) if isinstance(name, str) else None
+        values = Trace(program.graph.nodes).into(self.build, self.values)
+        for name in program.graph_signature.user_outputs:
+            value = values.get(name) if isinstance(name, str) else None
             if isinstance(value, Value):
                 self.build.op("output", str(name), [value], value.shape)
 
@@ -129,7 +124,7 @@ class _Importer:
         for node in program.graph.nodes:
             if node.op not in ("placeholder", "get_attr"):
                 continue
-            shape = _shape(node.meta.get("val"))
+            shape = shape_of(node.meta.get("val"))
             owner = signature.inputs_to_parameters.get(node.name)
             if owner is not None:
                 name = first[id(parameters[owner])] if owner in parameters else owner
@@ -145,58 +140,3 @@ class _Importer:
                 small = tensor is not None and tensor.numel() <= _KNOWN_ELEMENTS and not tensor.is_meta
                 data = np.asarray(tensor.detach().cpu().tolist()) if small and tensor is not None else None
                 self.values[node.name] = Value(shape, None, (), data)
-
-    def _call(self, node: Node) -> Value | list[Value]:
-        val = node.meta.get("val")
-        name = _op_name(node)
-        if name == "getitem":
-            source, index = node.args[0], node.args[1]
-            made = self.values[getattr(source, "name", "")]
-            if isinstance(made, list):
-                return made[int(index)]  # type: ignore[arg-type]
-            if index == 0 or made.step is None:
-                return Value(_shape(val), made.step, made.weights)
-            return self.build.item(node.name, made, _shape(val), int(index))  # type: ignore[arg-type]
-        call = Call(
-            node, name, self.values, _shape(val[0] if isinstance(val, (tuple, list)) and val else val)
-        )
-        operands = call.operands
-        random = getattr(node.target, "_nondeterministic_seeded", False) or "rand" in name
-        if call.made_of_one_number:
-            return Value(call.shape, data=call.filled)
-        if not random and all(v.constant for v in operands):
-            weights = tuple(dict.fromkeys(w for v in operands for w in v.weights))
-            if len(weights) <= _MANY:
-                if isinstance(val, (tuple, list)):
-                    return [Value(_shape(v), None, weights) for v in val]
-                return Value(call.shape, None, weights, call.filled)
-        if name in LOWER:
-            return LOWER[name](self.build, call)
-        flops = None if uncounted(name) or not call.standard else 0
-        kept = own_name(name, "aten") if call.standard else _own_name(node.target)
-        return self.build.op(kept, node.name, operands, call.shape, flops=flops)
-
-
-def _op_name(node: Node) -> str:
-    """Return ``conv2d`` for ``aten.conv2d.default``, and the name of a Python function as it is."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is not None:
-        return str(schema.name).split("::")[-1]
-    return str(getattr(node.target, "__name__", node.target))
-
-
-def _own_name(target: Any) -> str:
-    """Return the name of what is no op of ATen; a plain function is named by its module, not its address."""
-    if isinstance(target, FunctionType):
-        return f"{target.__module__}.{target.__qualname__}"
-    return str(target).removesuffix(".default")
-
-
-def _shape(value: Any) -> Shape | None:
-    """Return the shape of a traced tensor; None for other things and for sizes that are left open."""
-    sizes = getattr(value, "shape", None)
-    if sizes is None:
-        return () if isinstance(value, (bool, int, float)) else None
-    if not all(isinstance(s, int) for s in sizes):
-        return None
-    return tuple(int(s) for s in sizes)
