@@ -308,7 +308,7 @@ def _permutations(dags: Dags, columns: int) -> Callable[[Floats, Ints], Floats]:
     """Return what permutes and signs the columns of nodes, each op in a way of its own."""
     tokens, of_node = np.unique(dags.token, return_inverse=True)
     # Not by a NumPy generator: their streams may change between releases, and with them old vectors.
-    drawn = _scrambled(tokens[:, None] + np.arange(columns, dtype=np.uint64))
+    drawn = scrambled(tokens[:, None] + np.arange(columns, dtype=np.uint64))
     order = np.argsort(drawn, axis=1)
     sign = np.where(drawn & np.uint64(1), -1.0, 1.0)
 
@@ -319,7 +319,7 @@ def _permutations(dags: Dags, columns: int) -> Callable[[Floats, Ints], Floats]:
     return permute
 
 
-def _scrambled(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def scrambled(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Scramble 64-bit numbers one to one (the finaliser of SplitMix64)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

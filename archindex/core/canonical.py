@@ -94,7 +94,7 @@ def canonical_form(graph: ArchGraph) -> ArchGraph:
     the input, then by colour; nodes that refinement cannot tell apart are told apart one at a time.
     """
     reduced = reduce_batch(GraphBatch.from_graphs([graph]))
-    depth = _depths(reduced)
+    depth = depths(reduced)
     marks = np.zeros(reduced.n_nodes, dtype=_U64)
     while True:
         colours = wl_colours(reduced, rounds=None, marks=marks)
@@ -180,7 +180,7 @@ def graph_sizes(batch: GraphBatch) -> dict[str, npt.NDArray[np.int64]]:
     graph_of = reduced.node_graph
     ends = (reduced.op == OP_ID["input"]) | (reduced.op == OP_ID["output"])
     depth = np.zeros(len(batch), dtype=np.int64)
-    np.maximum.at(depth, graph_of, _depths(reduced) - 1)
+    np.maximum.at(depth, graph_of, depths(reduced) - 1)
     return {"n_ops": np.bincount(graph_of[~ends], minlength=len(batch)), "depth": depth}
 
 
@@ -212,7 +212,7 @@ def wl_colours(
     limit = sizes.copy() if rounds is None else np.full(len(batch), rounds)
     large = np.flatnonzero(sizes > _SMALL) if rounds is None else np.empty(0, dtype=np.int64)
     if len(large):
-        far = np.stack([_depths(batch), _depths(batch, backward=True)]).astype(_U64)
+        far = np.stack([depths(batch), depths(batch, backward=True)]).astype(_U64)
         place = _mix(_mix(far[0] + _U64(0x5851F42D4C957F2D)) + far[1])
         colours = np.where((sizes > _SMALL)[graph_of], _mix(colours + place), colours)
     classes = _classes(colours[0], graph_of, large, len(batch))
@@ -315,8 +315,11 @@ def _reach(start: _Mask, source: _Nodes, target: _Nodes, alive: _Mask) -> _Mask:
     return reached
 
 
-def _depths(batch: GraphBatch, *, backward: bool = False) -> npt.NDArray[np.int64]:
-    """Return the length of the longest path that ends (or, `backward`, starts) at each node."""
+def depths(batch: GraphBatch, *, backward: bool = False) -> npt.NDArray[np.int64]:
+    """Return the length of the longest path that ends (or, `backward`, starts) at each node.
+
+    int64, shape (n_nodes,); edges need not run from lower to higher numbers.
+    """
     source, target, _ = batch.edges
     if backward:
         source, target = target, source
