@@ -12,6 +12,10 @@ from archindex.encoders.files import read_description
 
 ENCODERS: Final[dict[str, str]] = {
     "structural": "archindex.encoders.structural:StructuralEncoder",
+    "paths": "archindex.encoders.baselines:PathEncoder",
+    "adjacency": "archindex.encoders.adjacency:AdjacencyEncoder",
+    "wl": "archindex.encoders.baselines:WLEncoder",
+    "statistics": "archindex.encoders.baselines:StatisticsEncoder",
     "gin": "archindex.encoders.gin:GINEncoder",
 }
 """Module and class of every registered encoder; a module is imported when its encoder is first used."""

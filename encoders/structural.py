@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final, Self
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from archindex.core.batch import GraphBatch
-from archindex.core.errors import CorruptIndexError
-from archindex.core.progress import Progress, silent
 from archindex.encoders import features
-from archindex.encoders.base import Encoder
+from archindex.encoders.computed import ComputedEncoder
 from archindex.encoders.features import Dags, Floats
-from archindex.encoders.files import (
-    check_description,
-    check_fingerprint,
-    content_hash,
-    read_description,
-    write_description,
-)
-
-_VERSION: Final = 1  # goes up with every change of a vector
 
 _SKETCH: Final = 24  # columns of each hashed group
 
 # Group, what computes it, and the weight of its columns. The weights make Euclidean nearness mean alike in
 # behaviour: they were chosen for 10-nearest-neighbour regression of accuracy on NAS-Bench-201 (CIFAR-100)
-# and a part of NAS-Bench-101 together (benchmarks/locality.py measures it).
+# and a part of NAS-Bench-101 together (benchmarks/encoding/locality.py measures it).
 _Group = tuple[str, Callable[[Dags], Floats], tuple[float, ...]]
 _GROUPS: Final[tuple[_Group, ...]] = (
     ("ops", lambda dags: np.log1p(features.op_counts(dags)), (0.15,) * features.OP_SLOTS),
@@ -48,14 +34,9 @@ _GROUPS: Final[tuple[_Group, ...]] = (
 )
 _WL_WEIGHTS: Final = (0.2, 0.05, 0.04)  # of radius 1, 2, 3: the larger, the more often all are different
 
-_CHUNK: Final = 16_384  # graphs at a time; keeps the working memory small
 
-
-class StructuralEncoder(Encoder):
+class StructuralEncoder(ComputedEncoder):
     """Encode the functional DAG by computed features of its ops, paths and neighbourhoods.
-
-    Nothing is learned and nothing is scaled by data: the vector of an architecture never changes when others
-    are added, and search spaces share one vector space. Needs NumPy only.
 
     References
     ----------
@@ -74,10 +55,9 @@ class StructuralEncoder(Encoder):
         return sum(len(weights) for _, _, weights in _GROUPS)
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of the code version and the weights of the columns."""
-        weights = np.concatenate([weights for _, _, weights in _GROUPS] + [_WL_WEIGHTS])
-        return content_hash(self.name, _VERSION, {"dim": self.dim}, {"weights": weights})
+    def constants(self) -> Mapping[str, Floats]:
+        """The weights of the columns."""
+        return {"weights": np.concatenate([weights for _, _, weights in _GROUPS] + [_WL_WEIGHTS])}
 
     @property
     def feature_groups(self) -> dict[str, slice]:
@@ -88,50 +68,9 @@ class StructuralEncoder(Encoder):
             start += len(weights)
         return groups
 
-    def fit(self, batch: GraphBatch, *, seed: int = 0, progress: Progress = silent) -> None:
-        """Return at once: there is nothing to learn."""
-
-    def encode(self, batch: GraphBatch) -> npt.NDArray[np.float32]:
-        """Return the vector of every graph.
-
-        Parameters
-        ----------
-        batch : GraphBatch
-            The graphs, reduced or not.
-
-        Returns
-        -------
-        ndarray of float32, shape (len(batch), 128)
-        """
-        vectors = np.empty((len(batch), self.dim), dtype=np.float32)
-        for start in range(0, len(batch), _CHUNK):
-            stop = min(start + _CHUNK, len(batch))
-            dags = Dags(batch.take(start, stop))
-            vectors[start:stop] = np.hstack([compute(dags) * weights for _, compute, weights in _GROUPS])
-        return vectors
-
-    def save(self, folder: Path) -> None:
-        """Write ``encoder.json`` into `folder`."""
-        write_description(
-            Path(folder),
-            name=self.name,
-            version=_VERSION,
-            config={"dim": self.dim},
-            fingerprint=self.fingerprint,
-        )
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Return the encoder that `save` wrote; see `Encoder.load` for what it raises."""
-        encoder, folder = cls(), Path(folder)
-        content = read_description(folder)
-        check_description(content, folder, name=encoder.name, version=_VERSION)
-        if content["config"] != {"dim": encoder.dim}:
-            raise CorruptIndexError(
-                f"expected a vector length of {encoder.dim} in {folder}", got=content["config"]
-            )
-        check_fingerprint(content, folder, encoder.fingerprint)
-        return encoder
+    def compute(self, dags: Dags) -> Floats:
+        """Return the weighted features side by side; shape (len(dags), 128)."""
+        return np.hstack([compute(dags) * weights for _, compute, weights in _GROUPS])
 
 
 def _neighbourhoods(dags: Dags) -> Floats:
