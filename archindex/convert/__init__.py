@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archindex.convert.drawing.dot import to_dot
     from archindex.convert.drawing.svg import to_svg
+    from archindex.convert.expand import Expander
     from archindex.convert.network import Network
     from archindex.convert.networkx_graph import from_networkx, to_networkx
     from archindex.convert.onnx_export import to_onnx
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from archindex.convert.torch_import import from_torch
 
 __all__ = [
+    "Expander",
     "Network",
     "from_networkx",
     "from_onnx",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Expander": "expand",
     "Network": "network",
     "from_networkx": "networkx_graph",
     "from_onnx": "onnx_import",

@@ -64,7 +64,7 @@ def _traced(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     with evaluating(module), quiet_torch():
         try:
             program = torch.export.export(module, args, kwargs)
-            if any(_mutates(node) for node in program.graph.nodes):
+            if any(mutates(node) for node in program.graph.nodes):
                 # Ops that change a tensor in place become ops that make a new one.
                 program = program.run_decompositions({})
         except Exception as error:  # whatever the module and torch's tracer raise
@@ -98,7 +98,8 @@ def quiet_torch() -> Iterator[None]:
         yield
 
 
-def _mutates(node: Node) -> bool:
+def mutates(node: Node) -> bool:
+    """Return whether an op changes one of its operands in place."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
 
