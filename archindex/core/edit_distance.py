@@ -80,13 +80,14 @@ class SmallGraphs:
         """
         if not (self.small[a].all() and self.small[b].all()):
             raise ArgumentError(
-                f"expected graphs of at most {MAX_INNER} nodes between one input and one output", got="a larger one"
+                f"expected graphs of at most {MAX_INNER} nodes between one input and one output",
+                got="a larger one",
             )
         found = np.zeros(len(a), dtype=np.int64)
         size = np.maximum(self._inner[a], self._inner[b])
         for n in np.unique(size):
             of_size = np.flatnonzero(size == n)
-            order = np.array(list(permutations(range(n))), dtype=np.int64).reshape(-1, int(n))
+            order = np.array(list(permutations(range(n))), dtype=np.int64)  # (1, 0) where n is 0
             rest = np.tile(np.arange(n, MAX_INNER + 2), (len(order), 1))
             full = np.hstack([order, rest])
             cells = (full[:, :, None] * (MAX_INNER + 2) + full[:, None, :]).reshape(len(order), -1)
