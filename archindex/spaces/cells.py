@@ -232,6 +232,19 @@ class CellSpace(ChoiceSpace):
             else (name, {**attrs, "stride": stride})
         )
 
+    def main(self, genotype: Genotype) -> Genotype:
+        """Return the genotype with the edges into every node in ascending order of sources, then ops.
+
+        Only the order of picked edges is free.
+        """
+        cells = {cell.name: self._edges(cell, self._values(genotype)) for cell in self.cells}
+        for cell in self.cells:
+            if cell.picks is not None:
+                ops = {op: i for i, op in enumerate((*cell.ops, *cell.uncounted))}
+                for into in cells[cell.name]:
+                    into.sort(key=lambda edge: (edge[1], ops[edge[0]]))
+        return self._positions(self._values_of(cells), genotype)
+
     def _genotype(self, graph: ArchGraph) -> Genotype:
         found = find_cells(self.cells, self._applied, graph)
         if found is None:

@@ -21,6 +21,7 @@ from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.core.rng import below
 from archindex.spaces.base import Architecture, SearchSpace
+from archindex.spaces.decisions import ChoiceDecisions
 from archindex.spaces.match import Pick, find_decisions
 
 Genotype = tuple[int, ...]
@@ -104,6 +105,23 @@ class ChoiceSpace(SearchSpace[Genotype]):
     def _allowed(self, genotype: Genotype) -> bool:
         """Return whether a combination of options is in the space; a space with a rule overrides `size`."""
         return True
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether not every combination of options is in the space."""
+        return type(self)._allowed is not ChoiceSpace._allowed
+
+    def main(self, genotype: Genotype) -> Genotype:
+        """Return the genotype by which those that say the same in other words are known; itself, mostly."""
+        return genotype
+
+    def decisions(self) -> ChoiceDecisions:
+        """Return the sequences of decisions behind the architectures, for decoders."""
+        return self._decisions
+
+    @cached_property
+    def _decisions(self) -> ChoiceDecisions:
+        return ChoiceDecisions(self)
 
     @property
     def size(self) -> int:

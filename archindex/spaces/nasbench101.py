@@ -21,6 +21,7 @@ from archindex.core.canonical import reduce_batch
 from archindex.core.errors import ArchitectureError
 from archindex.core.graph import ArchGraph
 from archindex.spaces.base import Architecture, Costs, SearchSpace
+from archindex.spaces.decisions import NASBench101Decisions
 from archindex.spaces.images import ImageNetworks
 from archindex.spaces.nasbench101_cells import (
     CLASSES,
@@ -148,6 +149,10 @@ class NASBench101(ImageNetworks, SearchSpace[Cell]):
         for sources in adjacencies():
             for ops in itertools.product(range(len(OPS)), repeat=len(sources) - 1):
                 yield Architecture(self, self._format(Cell(sources, ops)))
+
+    def decisions(self) -> NASBench101Decisions:
+        """Return the sequences of decisions behind the cells, for decoders."""
+        return NASBench101Decisions(self)
 
     def graphs(self, natives: Sequence[str]) -> GraphBatch:
         """Return the graphs of many native strings, packed without a graph object for each."""

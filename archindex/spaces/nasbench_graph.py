@@ -142,6 +142,10 @@ class NASBenchGraph(ChoiceSpace):
         genotype = self._parse(self._own(architecture).native)
         return Architecture(self, self._format(_canonical(genotype)))
 
+    def main(self, genotype: Genotype) -> Genotype:
+        """Return the genotype by which the package names the class."""
+        return _canonical(genotype)
+
     def _allowed(self, genotype: Genotype) -> bool:
         return any(op != _SKIP for op in genotype[1:5])
 

@@ -1,0 +1,242 @@
+"""Decisions: architectures as sequences of choices, and which choice may follow which.
+
+This is the side of the search spaces; decoders ask for it by the protocol
+`archindex.encoders.grammar.Grammar`. ``space.decisions()`` gives it for every space that is declared by its
+choices or its cells, and for NAS-Bench-101.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.errors import ArchitectureError
+from archindex.spaces.base import Enumerable
+from archindex.spaces.nasbench101_cells import MAX_EDGES, MAX_VERTICES, OPS, Cell, PackedCells
+
+if TYPE_CHECKING:
+    from archindex.spaces.choices import ChoiceSpace, Genotype
+    from archindex.spaces.nasbench101 import NASBench101
+
+Ids = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+LISTED: Final = 1 << 16
+"""Spaces of up to so many strings are listed once, to find out which of their strings are one function."""
+
+
+class ChoiceDecisions:
+    """Decisions of a `ChoiceSpace`: one a choice, in their order; ids are positions of options, plus one.
+
+    Options that are written or read but not counted (see `Choice`) are not decided. Strings of one
+    ``space.main`` have one sequence, and, in spaces of up to `LISTED` strings, strings of one arch_id: that
+    of the first.
+
+    Parameters
+    ----------
+    space : ChoiceSpace
+        The space. Where it has a rule (``_allowed``), a choice is allowed if a search through what may come
+        after finds an architecture that keeps the rule.
+    """
+
+    def __init__(self, space: ChoiceSpace) -> None:
+        self._space = space
+        self._options = [len(choice.options) for choice in space.choices]
+        self._completes = lru_cache(maxsize=1 << 20)(self._search)
+
+    @property
+    def name(self) -> str:
+        """Name of the search space."""
+        return self._space.name
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of ids."""
+        return max(self._options) + 1
+
+    @property
+    def length(self) -> int:
+        """Number of decisions."""
+        return len(self._options)
+
+    def allowed(self, prefix: Ids) -> Mask:
+        """Return which ids may follow; bool, shape (n, vocabulary)."""
+        n, step = prefix.shape
+        allowed = np.zeros((n, self.vocabulary), dtype=bool)
+        comes_up = self._comes_up(prefix)
+        allowed[~comes_up, 0] = True
+        allowed[comes_up, 1 : self._options[step] + 1] = True
+        if self._space.has_rule:
+            # Equal prefixes are looked at once.
+            first, group = np.unique(prefix, axis=0, return_inverse=True)
+            group = group.reshape(-1)
+            for row, known in enumerate(first - 1):
+                members = np.flatnonzero(group == row)
+                for option in np.flatnonzero(allowed[members[0]]):
+                    if not self._completes((*map(int, known), int(option) - 1)):
+                        allowed[members, option] = False
+        return allowed
+
+    def natives(self, ids: Ids) -> list[str]:
+        """Return the native strings of whole sequences; int64, shape (n, length)."""
+        return [self._space._format(tuple(genotype)) for genotype in (ids - 1).tolist()]
+
+    def ids(self, natives: Sequence[str]) -> Ids:
+        """Return the decisions behind native strings; int64, shape (n, length).
+
+        Raises
+        ------
+        ArchitectureError
+            If a string names no architecture, or one with an option that is not counted.
+        """
+        genotypes = [self._space.main(self._space._parse(text)) for text in natives]
+        found = np.array([self._first.get(g, g) for g in genotypes], dtype=np.int64).reshape(-1, self.length)
+        bad = (found >= np.array(self._options)).any(axis=1)
+        if bad.any():
+            raise ArchitectureError(
+                f"expected architectures that {self.name} counts",
+                got=natives[int(bad.argmax())],
+                fix="leave out those with options that the space reads but does not draw",
+            )
+        return found + 1
+
+    def _comes_up(self, prefix: Ids) -> Mask:
+        """Return of which rows the next choice comes up; bool, shape (n,)."""
+        tree, step = self._space._tree, prefix.shape[1]
+        parent = tree.parent(step)
+        if parent is None:
+            return np.ones(len(prefix), dtype=bool)
+        options = [o for o in range(self._options[parent]) if step in tree.below(parent, o)]
+        return np.isin(prefix[:, parent] - 1, options)
+
+    def _search(self, known: Genotype) -> bool:
+        """Return whether an architecture that keeps the rule begins with these positions."""
+        step = len(known)
+        if step == self.length:
+            return self._space._allowed(known)
+        ahead = range(self._options[step]) if self._space._tree.active(step, known) else (-1,)
+        return any(self._completes((*known, option)) for option in ahead)
+
+    @cached_property
+    def _first(self) -> dict[Genotype, Genotype]:
+        """The first genotype with the arch_id of each, where the space is small enough to be listed."""
+        size = self._space.size
+        if size > LISTED or not isinstance(self._space, Enumerable):
+            return {}
+        natives = [architecture.native for architecture in self._space.enumerate()]
+        _, first, group = np.unique(self._space.arch_ids(natives), return_index=True, return_inverse=True)
+        genotypes = [self._space._parse(text) for text in natives]
+        return {g: genotypes[i] for g, i in zip(genotypes, first[group].tolist(), strict=True)}
+
+
+class NASBench101Decisions:
+    """Decisions of NAS-Bench-101: vertex by vertex its kind, then what feeds it as a bit mask.
+
+    Kinds are 1 to 3 for the ops and 4 for the output, after which there is nothing to decide. Of the orders
+    of its vertices, a cell is decided in that whose sequence comes first.
+
+    What may follow is exact. To finish a cell takes at least as many edges as there are vertices that feed
+    none yet, and the output alone reaches that number; so a choice is allowed as long as the edges spent and
+    those vertices do not exceed nine together.
+
+    Parameters
+    ----------
+    space : NASBench101
+        The space.
+    """
+
+    vocabulary: Final = 1 << (MAX_VERTICES - 1)
+    length: Final = 2 * (MAX_VERTICES - 1)
+
+    def __init__(self, space: NASBench101) -> None:
+        self._space = space
+
+    @property
+    def name(self) -> str:
+        """``"nasbench101"``."""
+        return self._space.name
+
+    def allowed(self, prefix: Ids) -> Mask:
+        """Return which ids may follow; bool, shape (n, vocabulary)."""
+        n, step = prefix.shape
+        vertex = step // 2 + 1
+        kinds, sources = prefix[:, ::2], prefix[:, 1::2]
+        spent = np.bitwise_count(sources).sum(axis=1, dtype=np.int64)
+        feeding = np.bitwise_or.reduce(sources, axis=1, initial=0)
+        idle = ((1 << vertex) - 1) & ~feeding  # vertices that feed none yet
+        n_idle = np.bitwise_count(idle).astype(np.int64)
+        allowed = np.zeros((n, self.vocabulary), dtype=bool)
+        done = (kinds[:, : vertex - 1] == _OUTPUT).any(axis=1)
+        if step % 2 == 0:
+            # One source that feeds none yet leaves as many such vertices as before: itself for it.
+            grows = (spent + n_idle + 1 <= MAX_EDGES) & (vertex < MAX_VERTICES - 1)
+            allowed[:, 1:_OUTPUT] = grows[:, None]
+            allowed[:, _OUTPUT] = True
+        else:
+            masks = np.arange(1, 1 << vertex)
+            total = spent[:, None] + np.bitwise_count(masks).astype(np.int64)
+            left = np.bitwise_count(idle[:, None] & ~masks).astype(np.int64)
+            ends = kinds[:, -1:] == _OUTPUT
+            allowed[:, masks] = np.where(ends, left == 0, True) & (total + left + ~ends <= MAX_EDGES)
+        allowed[done] = False
+        allowed[done, 0] = True
+        return allowed
+
+    def natives(self, ids: Ids) -> list[str]:
+        """Return the native strings of whole sequences; int64, shape (n, length)."""
+        cells = []
+        for row in ids.tolist():
+            n = row[::2].index(_OUTPUT) + 1
+            cells.append(Cell(tuple(row[1 : 2 * n : 2]), tuple(kind - 1 for kind in row[: 2 * n - 2 : 2])))
+        return PackedCells.from_cells(cells).natives()
+
+    def ids(self, natives: Sequence[str]) -> Ids:
+        """Return the decisions behind native strings; int64, shape (n, length).
+
+        Raises
+        ------
+        ArchitectureError
+            If a string names no architecture.
+        """
+        cells = PackedCells.from_cells(self._space._parse(text) for text in natives)
+        found = np.zeros((len(cells), self.length), dtype=np.int64)
+        sizes = cells.n_vertices
+        for n in np.unique(sizes):
+            rows = np.flatnonzero(sizes == n)
+            found[rows, : 2 * (n - 1)] = _least(cells.take(rows), int(n))
+        return found
+
+
+_OUTPUT: Final = len(OPS) + 1
+
+
+def _least(cells: PackedCells, n: int) -> Ids:
+    """Return the sequence that comes first among all orders of the vertices of cells of one size."""
+    adjacency = np.zeros((len(cells), n, n), dtype=np.int64)
+    for y in range(1, n):
+        for x in range(y):
+            adjacency[:, x, y] = cells.bits >> (x + y * (y - 1) // 2) & 1
+    kinds = np.full((len(cells), n - 1), _OUTPUT)
+    kinds[:, : n - 2] = cells.ops[:, : n - 2] + 1
+    weight = 1 << np.arange(n)
+    best = np.full((len(cells), 2 * (n - 1)), np.iinfo(np.int64).max)
+    least = np.full(len(cells), np.iinfo(np.int64).max)
+    for inner in itertools.permutations(range(1, n - 1)):
+        order = (0, *inner, n - 1)
+        moved = adjacency[:, order][:, :, order]
+        forward = ~np.tril(moved).any(axis=(1, 2))
+        sources = np.einsum("nxy,x->ny", moved[forward], weight)[:, 1:]
+        kind = kinds[forward][:, np.array(order[1:]) - 1]
+        sequence = np.stack([kind, sources], axis=2).reshape(-1, 2 * (n - 1))
+        # As the digits of one number they compare like the sequence: 3 bits a kind, 6 bits a mask.
+        key = ((kind << 6 | sources) << 9 * np.arange(n - 2, -1, -1)).sum(axis=1)
+        rows = np.flatnonzero(forward)
+        better = key < least[rows]
+        least[rows[better]] = key[better]
+        best[rows[better]] = sequence[better]
+    return best
