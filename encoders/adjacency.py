@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from archindex.core.canonical import wl_colours
 from archindex.core.ops import OP_ID
-from archindex.encoders.baselines import signed_log
 from archindex.encoders.computed import ComputedEncoder
 from archindex.encoders.features import Dags, Floats, Ints, scrambled
 
@@ -67,8 +66,8 @@ class AdjacencyEncoder(ComputedEncoder):
         column = (scrambled(token) % np.uint64(_HASHED)).astype(np.int64)
         hashed = _count(graph[source[rest]] * _HASHED + column, n, _HASHED)
 
-        pooled = signed_log(np.hstack([edges, ends, beyond, hashed]))
-        return np.hstack([at_place.reshape(n, -1), pooled])
+        counts = np.hstack([edges, ends, beyond, hashed])
+        return np.hstack([at_place.reshape(n, -1), np.sign(counts) * np.log1p(np.abs(counts))])
 
 
 def _places(dags: Dags, output: npt.NDArray[np.bool_]) -> Ints:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from archindex.encoders import features
 from archindex.encoders.computed import ComputedEncoder
@@ -58,7 +57,8 @@ class WLEncoder(ComputedEncoder):
     """Encode the neighbourhoods of radius 0 to 3: Weisfeiler-Lehman subtree features, 64 columns a radius.
 
     Neighbourhoods are told apart along and against the edges and with ports; how often each occurs is hashed
-    with a sign, and the logarithm taken, so that a large network is not far from everything.
+    with a sign. Vectors have length 1, so that their inner product is the normalised kernel of two graphs:
+    without that, small graphs would be near to everything.
 
     References
     ----------
@@ -77,10 +77,11 @@ class WLEncoder(ComputedEncoder):
         return (_MAX_RADIUS + 1) * _WL_COLUMNS
 
     def compute(self, dags: Dags) -> Floats:
-        """Return the sketches of every radius side by side; shape (len(dags), 256)."""
+        """Return the sketches of every radius side by side, scaled to length 1; shape (len(dags), 256)."""
         radii = range(_MAX_RADIUS + 1)
         counts = np.hstack([features.wl_sketch(dags, radius, _WL_COLUMNS) for radius in radii])
-        return signed_log(counts)
+        length = np.linalg.norm(counts, axis=1, keepdims=True)
+        return counts / np.maximum(length, 1.0)
 
 
 class StatisticsEncoder(ComputedEncoder):
@@ -148,8 +149,3 @@ def places(dags: Dags) -> Floats:
     families = [wide, dags.weighted & ~wide, dags.pool, dags.inner & ~dags.weighted & ~dags.pool]
     of_family = np.stack(families, axis=1).astype(np.float64)
     return dags.per_graph(of_family * place) / np.maximum(dags.per_graph(of_family), 1.0)
-
-
-def signed_log(values: npt.NDArray[np.float64]) -> Floats:
-    """Return ``log(1 + |value|)`` with the sign of the value."""
-    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
