@@ -61,7 +61,9 @@ def table(rows: Rows) -> str:
             stop += 1
         cells = [keys, *([_text(row[key]) for key in keys] for row in rows[start:stop])]
         widths = [max(len(line[i]) for line in cells) for i in range(len(keys))]
-        lines += ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
+        lines += [
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells
+        ]
         lines.append("")
         start = stop
     return "\n".join(line.rstrip() for line in lines)

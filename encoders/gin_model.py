@@ -1,34 +1,38 @@
-"""The graph network of the GIN encoder."""
+"""The network of the learned encoders: what flows into a node, what flows out of it, and where it stands.
+
+Two towers of graph isomorphism layers (Xu et al., "How Powerful are Graph Neural Networks?", ICLR 2019) read
+the DAG, one along the edges and one against them. Each tower alone sees a node's ancestors or descendants, of
+which there are far fewer different ones in a search space than whole neighbourhoods, so that each of them can
+be computed once (`archindex.encoders.gin_encode`). The readout joins both sides of every node with its place
+in the graph.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from archindex.core.batch import GraphBatch
+from archindex.core.canonical import depths
 from archindex.core.ops import OP_ID
-from archindex.encoders.features import MEASURED
+from archindex.encoders.op_features import WIDTH, node_features
 
 with warnings.catch_warnings():
     # torch-geometric compiles with torch.jit when it is imported, which newer torch calls deprecated.
     warnings.simplefilter("ignore")
     from torch_geometric.nn import MessagePassing
-    from torch_geometric.utils import scatter
-
-OP_ROWS: Final = 128
-"""Rows of the op table that are kept for the vocabulary, more than it has, so that it may grow."""
-
-HASHED_ROWS: Final = 32
-"""Rows that names outside the vocabulary are hashed to."""
 
 PORTS: Final = 4
 """Input ports that are told apart; further ones count as the last."""
+
+POSITIONS: Final = 4
+"""Columns that say where a node stands."""
 
 
 @dataclass(frozen=True)
@@ -37,56 +41,69 @@ class GraphTensors:
 
     Attributes
     ----------
-    op : Tensor of int64, shape (n_nodes,)
-        Row of the op table.
-    attrs : Tensor of float32, shape (n_nodes, 2 * len(MEASURED))
-        Signed logarithms of the attributes, 0 where there is none, then whether there is one.
-    source, target, port : Tensor of int64, shape (n_edges,)
-        Edges and the input port they go to.
+    x : Tensor of float32, shape (n_nodes, WIDTH)
+        Features of the nodes.
+    position : Tensor of float32, shape (n_nodes, POSITIONS)
+        Logarithms of the distance (longest path) from the input and to the output, then the first as a share
+        of both, and whether the node lies on a longest path.
+    along : Tensor of int64, shape (2, n_edges)
+        Sources and targets.
+    port : Tensor of int64, shape (n_edges,)
+        Input port.
     graph : Tensor of int64, shape (n_nodes,)
         Graph of each node.
-    output : Tensor of float32, shape (n_nodes, 1)
-        1 at the output.
+    first, last : Tensor of float32, shape (n_nodes, 1)
+        1 at inputs, at outputs.
     n_graphs : int
         Number of graphs.
     """
 
-    op: Tensor
-    attrs: Tensor
-    source: Tensor
-    target: Tensor
+    x: Tensor
+    position: Tensor
+    along: Tensor
     port: Tensor
     graph: Tensor
-    output: Tensor
+    first: Tensor
+    last: Tensor
     n_graphs: int
 
     @classmethod
     def of(cls, reduced: GraphBatch) -> GraphTensors:
         """Convert a batch of functional DAGs."""
-        rows = np.array([_row(name) for name in reduced.op_names])
-        values = reduced.attrs[:, : len(MEASURED)].astype(np.float64)
-        has = np.isfinite(values)
-        values = np.where(has, values, 0.0)
-        logs = np.sign(values) * np.log1p(np.abs(values))
-        output = (reduced.op == OP_ID["output"]).astype(np.float32)[:, None]
-        source, target, port = (torch.from_numpy(np.ascontiguousarray(row)) for row in reduced.edges)
+        first, last = ends(reduced)
         return cls(
-            torch.from_numpy(rows[reduced.op]),
-            torch.from_numpy(np.hstack([logs, has]).astype(np.float32)),
-            source,
-            target,
-            port.clamp(max=PORTS - 1),
+            torch.from_numpy(node_features(reduced)),
+            torch.from_numpy(positions(reduced)),
+            torch.from_numpy(np.ascontiguousarray(reduced.edges[:2])),
+            torch.from_numpy(np.minimum(reduced.edges[2], PORTS - 1)),
             torch.from_numpy(reduced.node_graph),
-            torch.from_numpy(output),
+            torch.from_numpy(first),
+            torch.from_numpy(last),
             len(reduced),
         )
 
 
-class DirectedGIN(MessagePassing):  # type: ignore[misc]
-    """One round of messages along and against the edges.
+def positions(reduced: GraphBatch) -> npt.NDArray[np.float32]:
+    """Return where each node stands; float32, shape (n_nodes, POSITIONS)."""
+    before, after = depths(reduced), depths(reduced, backward=True)
+    whole = before + after
+    longest = np.zeros(len(reduced), dtype=np.int64)
+    np.maximum.at(longest, reduced.node_graph, whole)
+    columns = (
+        np.log1p(before), np.log1p(after),
+        before / np.maximum(whole, 1), whole == longest[reduced.node_graph],
+    )  # fmt: skip
+    return np.stack(columns, axis=1).astype(np.float32)
 
-    A node adds up what comes in and what goes out separately, so that a graph and its reverse differ. The
-    update is the injective one of GIN: an MLP of the node's own state and the two sums.
+
+def ends(reduced: GraphBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mark inputs and outputs; float32, each of shape (n_nodes, 1)."""
+    first, last = (reduced.op == OP_ID[name] for name in ("input", "output"))
+    return first.astype(np.float32)[:, None], last.astype(np.float32)[:, None]
+
+
+class DirectedGIN(MessagePassing):  # type: ignore[misc]
+    """One round of messages in one direction.
 
     Parameters
     ----------
@@ -96,31 +113,26 @@ class DirectedGIN(MessagePassing):  # type: ignore[misc]
 
     def __init__(self, width: int) -> None:
         super().__init__(aggr="sum")
-        self.port_in = nn.Embedding(PORTS, width)
-        self.port_out = nn.Embedding(PORTS, width)
-        self.update_mlp = nn.Sequential(
-            nn.Linear(3 * width, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width)
-        )
+        self.port = nn.Embedding(PORTS, width)
+        self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width))
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, graphs: GraphTensors) -> Tensor:
+    def forward(self, x: Tensor, edges: Tensor, port: Tensor) -> Tensor:
         """Return the new node states; float32, shape (n_nodes, width)."""
-        along = torch.stack([graphs.source, graphs.target])
-        came_in = self.propagate(along, x=x, port=self.port_in(graphs.port))
-        went_out = self.propagate(along.flip(0), x=x, port=self.port_out(graphs.port))
-        updated: Tensor = self.update_mlp(torch.cat([x, came_in, went_out], dim=1))
-        return x + updated
+        return self.renewed(x, self.propagate(edges, x=x, port=self.port(port)))
 
     def message(self, x_j: Tensor, port: Tensor) -> Tensor:
         """Return what one edge carries: the state of its source, marked with the port."""
         return torch.relu(x_j + port)
 
+    def renewed(self, x: Tensor, received: Tensor) -> Tensor:
+        """Return new states from old ones and the sums of messages; shape (n, width)."""
+        updated: Tensor = self.norm(x + self.mlp(torch.cat([x, received], dim=1)))
+        return updated
+
 
 class GINModel(nn.Module):
-    """Functional DAGs to vectors: op table, rounds of messages, jumping readout.
-
-    The readout sees the states after every round (Xu et al., "Representation Learning on Graphs with Jumping
-    Knowledge Networks", ICML 2018): their sum over the graph, damped so that networks of a thousand nodes
-    stay in range, and the state at the output.
+    """Functional DAGs to vectors.
 
     Parameters
     ----------
@@ -129,36 +141,57 @@ class GINModel(nn.Module):
     width : int
         Length of the node states.
     layers : int
-        Rounds of messages.
+        Rounds of messages in each direction.
     """
 
     def __init__(self, dim: int, width: int, layers: int) -> None:
         super().__init__()
-        self.dim = dim
-        self.ops = nn.Embedding(OP_ROWS + HASHED_ROWS, width)
-        self.attrs = nn.Linear(2 * len(MEASURED), width)
-        self.rounds = nn.ModuleList(DirectedGIN(width) for _ in range(layers))
+        self.dim, self.width = dim, width
+        self.enter = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU(), nn.Linear(width, width))
+        self.down = nn.ModuleList(DirectedGIN(width) for _ in range(layers))
+        self.up = nn.ModuleList(DirectedGIN(width) for _ in range(layers))
+        self.join_down = nn.Linear(width, 2 * width, bias=False)
+        self.join_up = nn.Linear(width, 2 * width, bias=False)
+        self.join_position = nn.Linear(POSITIONS, 2 * width)
         self.readout = nn.Sequential(
-            nn.Linear(2 * width * (layers + 1) + 1, 2 * width), nn.ReLU(), nn.Linear(2 * width, dim)
-        )
+            nn.Linear(6 * width + 1, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * width), nn.ReLU(),
+            nn.Linear(2 * width, dim),
+        )  # fmt: skip
 
     def forward(self, graphs: GraphTensors) -> Tensor:
         """Return the vectors; float32, shape (n_graphs, dim)."""
-        x = self.ops(graphs.op) + self.attrs(graphs.attrs)
-        size = scatter(torch.ones_like(graphs.output), graphs.graph, dim_size=graphs.n_graphs)
+        start = self.enter(graphs.x)
+        down = up = start
+        for layer in self.down:
+            down = layer(down, graphs.along, graphs.port)
+        for layer in self.up:
+            up = layer(up, graphs.along.flip(0), graphs.port)
+        joined = torch.relu(self.join_down(down) + self.join_up(up) + self.join_position(graphs.position))
+        n = graphs.n_graphs
+
+        def total(values: Tensor) -> Tensor:
+            return values.new_zeros(n, values.shape[1]).index_add(0, graphs.graph, values)
+
+        return self.vectors(
+            total(joined),
+            total(down * graphs.last),
+            total(up * graphs.first),
+            total(torch.ones_like(graphs.first)),
+        )
+
+    def vectors(self, joined: Tensor, at_output: Tensor, at_input: Tensor, size: Tensor) -> Tensor:
+        """Return the vectors from sums over each graph.
+
+        Parameters
+        ----------
+        joined : Tensor, shape (n_graphs, 2 * width)
+            Of what the nodes say.
+        at_output, at_input : Tensor, shape (n_graphs, width)
+            States there.
+        size : Tensor, shape (n_graphs, 1)
+            Number of nodes.
+        """
         size = size.clamp(min=1.0)
-        seen = [size.log()]
-        for layer in [None, *self.rounds]:
-            x = x if layer is None else layer(x, graphs)
-            total = scatter(x, graphs.graph, dim_size=graphs.n_graphs)
-            at_output = scatter(x * graphs.output, graphs.graph, dim_size=graphs.n_graphs)
-            seen += [total / size.sqrt(), at_output]
+        seen = [joined / size, joined / size.sqrt(), at_output, at_input, size.log()]
         vectors: Tensor = self.readout(torch.cat(seen, dim=1))
         return vectors
-
-
-def _row(name: str) -> int:
-    known = OP_ID.get(name)
-    if known is not None:
-        return known
-    return OP_ROWS + hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % HASHED_ROWS

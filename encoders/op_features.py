@@ -55,7 +55,8 @@ _GRAPH: Final = {"channels": 1.0, "neighbours": 1.0, "weights": 1.0, "stages": 1
 _OF_OP: Final[dict[str, dict[str, float]]] = {
     "input": {"input": 1.0}, "output": {"output": 1.0}, "skip": {"identity": 1.0}, "none": {"zero": 1.0},
     "dropout": {"identity": 1.0},
-    "add": _MERGE, "sub": {"sum": 1.0, "gate": 0.25}, "sum": {"sum": 1.0, "whole": 0.5}, "mul": {"product": 1.0},
+    "add": _MERGE, "sub": {"sum": 1.0, "gate": 0.25}, "sum": {"sum": 1.0, "whole": 0.5},
+    "mul": {"product": 1.0},
     "div": {"product": 1.0, "gate": 0.25}, "pow": {"product": 0.5, "activation": 0.5},
     "matmul": {"product": 1.0, "channels": 0.5}, "scaled_matmul": {"product": 1.0, "attention": 0.5},
     "concat": {"concat": 1.0}, "blend": {"sum": 0.5, "product": 0.5, "gate": 0.5},
@@ -68,7 +69,8 @@ _OF_OP: Final[dict[str, dict[str, float]]] = {
     "embedding": {"look_up": 1.0, "weights": 0.5}, "positional_encoding": {"look_up": 0.5, "weights": 0.25},
     "avg_pool": {"pool": 1.0}, "max_pool": {"pool": 1.0, "maximum": 1.0},
     "global_avg_pool": {"pool": 1.0, "whole": 1.0}, "mean": {"pool": 1.0, "whole": 1.0},
-    "upsample": {"enlarge": 1.0}, "squeeze_excite": {"channels": 0.5, "gate": 1.0, "whole": 0.5, "weights": 0.5},
+    "upsample": {"enlarge": 1.0},
+    "squeeze_excite": {"channels": 0.5, "gate": 1.0, "whole": 0.5, "weights": 0.5},
     "norm": _NORM, "batch_norm": _NORM, "layer_norm": _NORM | {"whole": 0.25}, "group_norm": _NORM,
     "rms_norm": _NORM | {"whole": 0.25},
     "activation": _TURN, "relu": _TURN, "leaky_relu": _TURN, "gelu": _TURN, "silu": _TURN, "elu": _TURN,
@@ -77,21 +79,22 @@ _OF_OP: Final[dict[str, dict[str, float]]] = {
     "reshape": _MOVE, "split": _MOVE, "transpose": _MOVE, "slice": _MOVE, "gather": _MOVE, "pad": _MOVE,
     "im2col": _MOVE | {"positions": 0.25}, "col2im": _MOVE | {"enlarge": 0.25},
     "gcn": _GRAPH, "sage": _GRAPH, "graph_conv": _GRAPH, "gin": _GRAPH | {"stages": 2.0},
-    "gat": _GRAPH | {"attention": 1.0}, "cheb": _GRAPH | {"stages": 1.5}, "arma": _GRAPH | {"recurrent": 0.25},
+    "gat": _GRAPH | {"attention": 1.0}, "cheb": _GRAPH | {"stages": 1.5},
+    "arma": _GRAPH | {"recurrent": 0.25},
 }  # fmt: skip
 
 # Words in the names of other ops, in the order in which they are looked for; the first two that fit count.
 _OF_WORD: Final = (
     ("attention", "attention"), ("attn", "attention"), ("mbconv", "mbconv"), ("sep", "separable_conv"),
-    ("deconv", "transposed_conv"), ("convtranspose", "transposed_conv"), ("conv", "conv"), ("lstm", "recurrent"),
-    ("gru", "recurrent"), ("rnn", "recurrent"), ("recurrent", "recurrent"), ("globalav", "global_avg_pool"),
+    ("deconv", "transposed_conv"), ("convtranspose", "transposed_conv"), ("conv", "conv"),
+    ("lstm", "recurrent"), ("gru", "recurrent"), ("rnn", "recurrent"), ("recurrent", "recurrent"), ("globalav", "global_avg_pool"),
     ("max", "max_pool"), ("pool", "avg_pool"), ("norm", "norm"), ("embed", "embedding"), ("linear", "linear"),
     ("gemm", "linear"), ("dense", "linear"), ("matmul", "matmul"), ("relu", "relu"), ("gelu", "gelu"),
     ("swish", "silu"), ("mish", "silu"), ("selu", "elu"), ("softmax", "softmax"), ("sigmoid", "sigmoid"),
     ("tanh", "tanh"), ("upsample", "upsample"), ("resize", "upsample"), ("interpolate", "upsample"),
     ("concat", "concat"), ("cat", "concat"), ("mul", "mul"), ("add", "add"), ("sum", "sum"), ("mean", "mean"),
-    ("split", "split"), ("chunk", "split"), ("reshape", "reshape"), ("view", "reshape"), ("permute", "transpose"),
-    ("skip", "skip"), ("identity", "skip"), ("graph", "graph_conv"),
+    ("split", "split"), ("chunk", "split"), ("reshape", "reshape"), ("view", "reshape"),
+    ("permute", "transpose"), ("skip", "skip"), ("identity", "skip"), ("graph", "graph_conv"),
 )  # fmt: skip
 
 

@@ -1,62 +1,92 @@
-"""How the GIN encoder learns: without labels, from distances that can be computed.
+"""The trainer of learned encoders: one loop for all objectives, stopped and resumed at will.
 
-Reconstructing a graph does not make near mean alike in behaviour. Here two vectors shall be as far apart as
-the structural vectors of the two graphs are, near pairs counting most (Sammon, "A Nonlinear Mapping for Data
-Structure Analysis", IEEE Transactions on Computers, 1969). The network smooths what it imitates: it cannot
-follow the accidents of hashing, so that its neighbours tell accuracy better than those it learned from
-(benchmarks/locality.py). Having it predict every structural feature as well, scaled to unit variance, made
-its neighbours worse, the more the heavier this counted.
-
-Graphs that differ only in dead ops or skips need no contrastive pairs: the network reads functional DAGs.
+Everything random is drawn from the seed and the number of the epoch, so that a training that was stopped and
+resumed ends with the same weights, to the bit, as one that was not.
 """
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from archindex.core.batch import GraphBatch
-from archindex.core.canonical import arch_ids, reduce_batch
-from archindex.core.errors import ArgumentError
+from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
 from archindex.core.progress import Progress
 from archindex.core.rng import generator
-from archindex.encoders.features import ranges
+from archindex.encoders import objectives
 from archindex.encoders.gin_model import GINModel, GraphTensors
-from archindex.encoders.structural import StructuralEncoder
+from archindex.encoders.objectives import Objectives
+from archindex.encoders.training_set import GROUP, TrainingSet, edited
+
+CHECKPOINT = "checkpoint.safetensors"
+"""File of a training that has not ended, in the folder where the encoder will be."""
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and on how much to train.
+    """How long to train, and for what.
 
     Attributes
     ----------
     epochs : int
         At most so many passes.
-    graphs : int
-        At most so many distinct graphs, drawn at random from the batch.
     batch_size : int
-        Graphs per step.
+        Graphs of a step.
     patience : int
         Stop after so many epochs without a better loss on the held-out graphs.
     learning_rate : float
-        Peak of the learning rate, which goes down to zero along a cosine.
+        Peak of the learning rate, which rises over a twentieth of the steps and falls to zero along a cosine.
+    mixed : float
+        Share of the graphs that come in batches of all sources.
+    objectives : Objectives
+        What counts how much.
     """
 
     epochs: int = 30
-    graphs: int = 12_000
     batch_size: int = 128
     patience: int = 8
     learning_rate: float = 3e-3
+    mixed: float = 0.25
+    objectives: Objectives = field(default_factory=Objectives)
+
+
+class Learner(nn.Module):
+    """A model with the linear layers that some objectives need; these are thrown away afterwards.
+
+    Parameters
+    ----------
+    model : GINModel
+        What is trained.
+    targets : int
+        Number of computed targets.
+    """
+
+    def __init__(self, model: GINModel, targets: int) -> None:
+        super().__init__()
+        self.model = model
+        self.computed = nn.Linear(model.dim, targets)
+        self.label = nn.Linear(model.dim, 1)
 
 
 def train(
-    model: GINModel, batch: GraphBatch, plan: TrainingPlan, *, seed: int, progress: Progress
+    model: GINModel,
+    data: TrainingSet,
+    plan: TrainingPlan,
+    *,
+    seed: int,
+    progress: Progress,
+    folder: Path | None = None,
 ) -> list[float]:
     """Train `model` in place and leave it with the weights of the best epoch.
 
@@ -64,14 +94,16 @@ def train(
     ----------
     model : GINModel
         Fresh model.
-    batch : GraphBatch
-        Training graphs, reduced or not, at least two different ones.
+    data : TrainingSet
+        What to learn from.
     plan : TrainingPlan
-        Budget.
+        Budget and objectives.
     seed : int
-        Decides which graphs are drawn, held out, and in which order they come.
+        Decides which graphs are held out, and in which order the others come.
     progress : Progress
         Told after each epoch.
+    folder : Path, optional
+        Keep a checkpoint here after each epoch; go on from the one that is here.
 
     Returns
     -------
@@ -81,69 +113,148 @@ def train(
     Raises
     ------
     ArgumentError
-        If there are not two different graphs.
+        If the checkpoint is of another training.
+    CorruptIndexError
+        If it is damaged.
+    StorageError
+        If the disk refuses.
     """
-    rng = generator(seed, "gin", "train")
-    # Four times as many as needed, not all: finding aliases among millions would take longer than training.
-    drawn = pick(batch, rng.permutation(len(batch))[: 4 * plan.graphs])
-    _, distinct = np.unique(arch_ids(drawn), return_index=True)
-    chosen = pick(reduce_batch(drawn), rng.permutation(distinct)[: plan.graphs])
-    if len(chosen) < 2:
-        raise ArgumentError("expected at least two different graphs to learn from", got=len(chosen))
-    near = StructuralEncoder().encode(chosen)
-    held_out, rest = np.split(np.arange(len(chosen)), [min(max(len(chosen) // 10, 2), 1000)])
-    if len(chosen) < 20:  # too few to spare any
-        rest = np.arange(len(chosen))
-    steps = -(-len(rest) // plan.batch_size)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=plan.learning_rate, total_steps=plan.epochs * steps + 1, pct_start=0.1
-    )
-
-    def loss_of(rows: npt.NDArray[np.int64]) -> Tensor:
-        vectors = model(GraphTensors.of(pick(chosen, rows)))
-        return _distance_loss(vectors, torch.from_numpy(near[rows]))
-
-    best, best_weights, since = float("inf"), copy.deepcopy(model.state_dict()), 0
-    losses: list[float] = []
-    for epoch in range(plan.epochs):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        learner = Learner(model, data.computed.shape[1])
+    optimiser = torch.optim.AdamW(learner.parameters(), lr=plan.learning_rate, weight_decay=1e-4)
+    state = _State(learner, optimiser, _digest(plan, seed, data))
+    if folder is not None:
+        state.load(folder)
+    rows, held_out = data.split(generator(seed, "held out"))
+    checks = data.batches(held_out, plan.batch_size, plan.mixed, generator(seed, "checks"))
+    each = 4 if len(data.groups) and plan.objectives.edits else 0  # groups of a step
+    while state.epoch < plan.epochs and state.since < plan.patience:
+        rng = generator(seed, "epoch", state.epoch)
         model.train()
-        order = rng.permutation(rest)
-        for start in range(0, len(order), plan.batch_size):
+        batches = data.batches(rows, plan.batch_size, plan.mixed, rng)
+        for i, batch in enumerate(batches):
+            passed = (state.epoch + i / len(batches)) / plan.epochs
+            for group in optimiser.param_groups:
+                group["lr"] = plan.learning_rate * min(passed * 20, (1 + math.cos(math.pi * passed)) / 2)
             optimiser.zero_grad()
-            loss_of(order[start : start + plan.batch_size]).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            drawn = rng.integers(len(data.groups), size=each) if each else None
+            _loss(learner, data, batch, drawn, plan.objectives, rng).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
             optimiser.step()
-            schedule.step()
         model.eval()
         with torch.no_grad():
-            losses.append(float(loss_of(held_out)))
-        progress("train gin", epoch + 1, plan.epochs)
-        if losses[-1] < best:
-            best, best_weights, since = losses[-1], copy.deepcopy(model.state_dict()), 0
-        else:
-            since += 1
-            if since >= plan.patience:
-                break
-    model.load_state_dict(best_weights)
+            rng = generator(seed, "check")
+            losses = [float(_loss(learner, data, b, None, plan.objectives, rng)) for b in checks]
+        state.note(float(np.average(losses, weights=[len(b) for b in checks])))
+        if folder is not None:
+            state.save(folder)
+        progress("train", state.epoch, plan.epochs)
+    model.load_state_dict(state.best)
     model.eval()
-    return losses
+    return state.losses
 
 
-def pick(batch: GraphBatch, rows: npt.NDArray[np.int64]) -> GraphBatch:
-    """Return the graphs at `rows`, in that order, as a batch."""
-    n_nodes, n_edges = np.diff(batch.node_ptr)[rows], np.diff(batch.edge_ptr)[rows]
-    nodes = ranges(batch.node_ptr[:-1][rows], n_nodes)
-    edges = batch.edges[:, ranges(batch.edge_ptr[:-1][rows], n_edges)]
-    node_ptr = np.concatenate([[0], np.cumsum(n_nodes)])
-    edges[:2] += np.repeat(node_ptr[:-1] - batch.node_ptr[:-1][rows], n_edges)
-    edge_ptr = np.concatenate([[0], np.cumsum(n_edges)])
-    return GraphBatch(batch.op[nodes], batch.attrs[nodes], edges, node_ptr, edge_ptr, batch.extra_ops)
+def _loss(
+    learner: Learner,
+    data: TrainingSet,
+    rows: Ints,
+    groups: Ints | None,
+    wanted: Objectives,
+    rng: np.random.Generator,
+) -> Tensor:
+    graphs = data.graphs.pick(rows)
+    vectors = learner.model(GraphTensors.of(graphs))
+    near = torch.from_numpy(data.structure[rows])
+    loss = wanted.structure * objectives.stress(vectors, torch.cdist(near, near))
+    if groups is not None:
+        members = data.graphs.pick(data.groups[groups].reshape(-1))
+        grouped = learner.model(GraphTensors.of(members)).reshape(len(groups), GROUP, -1)
+        loss = loss + wanted.edits * objectives.stress(grouped, torch.from_numpy(data.edits[groups]))
+    if wanted.contrast:
+        copies = learner.model(GraphTensors.of(edited(graphs, rng)))
+        loss = loss + wanted.contrast * objectives.contrast(vectors, copies)
+    if wanted.computed:
+        known = torch.from_numpy(data.computed[rows])
+        loss = loss + wanted.computed * objectives.told(learner.computed(vectors), known)
+    if wanted.labels:
+        values = torch.from_numpy(data.labels[rows])[:, None]
+        weights = torch.from_numpy(data.weights[rows])
+        loss = loss + wanted.labels * objectives.told(learner.label(vectors), values, weights)
+    return loss
 
 
-def _distance_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
-    """Return Sammon's stress between the pairwise distances of two sets of vectors."""
-    target = torch.nn.functional.pdist(wanted)
-    # The small constant keeps the gradient of the root finite where two vectors coincide.
-    found = torch.sqrt(torch.nn.functional.pdist(vectors).square() + 1e-6)
-    return ((found - target).square() / (target + 0.1)).sum() / target.sum().clamp(min=1e-6)
+def _digest(plan: TrainingPlan, seed: int, data: TrainingSet) -> str:
+    return json.dumps([asdict(plan), seed, len(data), int(data.graphs.n_nodes)], sort_keys=True)
+
+
+class _State:
+    """What a training knows after an epoch."""
+
+    def __init__(self, learner: Learner, optimiser: torch.optim.Optimizer, digest: str) -> None:
+        self._learner, self._optimiser, self._digest = learner, optimiser, digest
+        self.epoch, self.since = 0, 0
+        self.losses: list[float] = []
+        self.best = _copied(learner.model.state_dict())
+
+    def note(self, loss: float) -> None:
+        """Count an epoch; keep its weights if they are the best so far."""
+        if not self.losses or loss < min(self.losses):
+            self.best, self.since = _copied(self._learner.model.state_dict()), 0
+        else:
+            self.since += 1
+        self.losses.append(loss)
+        self.epoch += 1
+
+    def save(self, folder: Path) -> None:
+        """Write all of it to one file, in one step."""
+        tensors = {f"now.{k}": v for k, v in self._learner.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for i, moments in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
+        notes = {"digest": self._digest, "since": self.since, "losses": self.losses}
+        path = folder / CHECKPOINT
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".new").write_bytes(save(tensors, metadata={"training": json.dumps(notes)}))
+            path.with_suffix(".new").replace(path)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}", got=str(error)) from error
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote, if there is anything."""
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, framework="pt") as file:
+                notes = json.loads(file.metadata()["training"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            raise CorruptIndexError(
+                f"expected a checkpoint in {path}", got=str(error), fix="delete it"
+            ) from None
+        if notes["digest"] != self._digest:
+            raise ArgumentError(
+                f"expected the checkpoint of this training in {path}",
+                got="one with another seed, plan or data",
+                fix="give another folder, or delete the file",
+            )
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "adam": {}}
+        for key, tensor in tensors.items():
+            part, _, rest = key.partition(".")
+            parts[part][rest] = tensor
+        self._learner.load_state_dict(parts["now"])
+        self.best = parts["best"]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in parts["adam"].items():
+            number, _, name = key.partition(".")
+            moments.setdefault(int(number), {})[name] = tensor
+        full = self._optimiser.state_dict()
+        self._optimiser.load_state_dict({"state": moments, "param_groups": full["param_groups"]})
+        self.losses, self.since = list(notes["losses"]), int(notes["since"])
+        self.epoch = len(self.losses)
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in weights.items()}

@@ -89,6 +89,17 @@ class GraphBatch:
             self.extra_ops,
         )
 
+    def pick(self, rows: npt.NDArray[np.int64]) -> GraphBatch:
+        """Return the graphs at `rows`, in that order, as a batch of its own; a row may come twice."""
+        n_nodes, n_edges = np.diff(self.node_ptr)[rows], np.diff(self.edge_ptr)[rows]
+        node_ptr = np.concatenate([[0], np.cumsum(n_nodes)])
+        edge_ptr = np.concatenate([[0], np.cumsum(n_edges)])
+        nodes = np.arange(node_ptr[-1]) + np.repeat(self.node_ptr[:-1][rows] - node_ptr[:-1], n_nodes)
+        edges = np.arange(edge_ptr[-1]) + np.repeat(self.edge_ptr[:-1][rows] - edge_ptr[:-1], n_edges)
+        moved = self.edges[:, edges]
+        moved[:2] -= np.repeat(self.node_ptr[:-1][rows] - node_ptr[:-1], n_edges)
+        return GraphBatch(self.op[nodes], self.attrs[nodes], moved, node_ptr, edge_ptr, self.extra_ops)
+
     @classmethod
     def from_graphs(cls, graphs: Iterable[ArchGraph]) -> GraphBatch:
         """Pack graphs one after the other."""

@@ -10,10 +10,7 @@ import torch
 
 from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArgumentError
-from archindex.core.ops import OPS
 from archindex.encoders.gin import GINEncoder
-from archindex.encoders.gin_model import OP_ROWS
-from archindex.encoders.train import pick
 from archindex.testing.encoder_case import EncoderCase, chain
 
 
@@ -85,14 +82,10 @@ def test_progress_and_loss() -> None:
     GINEncoder(dim=8, width=8, layers=1, epochs=3).fit(
         small_batch(), progress=lambda *report: reports.append(report)
     )
-    assert reports == [("train gin", epoch, 3) for epoch in (1, 2, 3)]
+    assert reports == [("train", epoch, 3) for epoch in (1, 2, 3)]
 
 
 def test_picked_graphs_are_the_graphs() -> None:
     batch = EncoderCase.graphs()
     rows = np.array([5, 0, 17, 5])
-    assert list(pick(batch, rows)) == [batch.graph(int(i)) for i in rows]
-
-
-def test_the_op_table_has_a_row_for_every_op() -> None:
-    assert len(OPS) <= OP_ROWS
+    assert list(batch.pick(rows)) == [batch.graph(int(i)) for i in rows]

@@ -1,10 +1,10 @@
-"""Encoding many graphs with a `FlowModel`, every different part of them once.
+"""Encoding many graphs with a `GINModel`, every different part of them once.
 
 After k rounds the state of a node depends on what lies at most k steps before it (or after it, in the other
-tower). Such parts recur: the 2.9 million nodes of NAS-Bench-101 start 5 different ways, and after one, two,
-three and four rounds there are 232, 24,000, 219,000 and 416,000 different ones. Nodes are grouped by a hash of
-that part (Weisfeiler-Lehman, 64 bits) and each group is computed once. Two different parts of a batch of 10^7
-nodes share a hash with a chance of about 10^-6.
+tower). Such parts recur: the 2.9 million nodes of NAS-Bench-101 start in 5 different ways, and after one,
+two, three and four rounds there are 232, 24,000, 219,000 and 416,000 different ones. Nodes are grouped by a
+hash of that part (Weisfeiler-Lehman, 64 bits) and each group is computed once. Two different parts of a batch
+of 10^7 nodes share a hash with a chance of about 10^-6.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from torch import Tensor
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import wl_colours
 from archindex.encoders.features import ranges, scrambled
-from archindex.encoders.flow_model import PORTS, FlowLayer, FlowModel, ends, positions
+from archindex.encoders.gin_model import PORTS, DirectedGIN, GINModel, ends, positions
 from archindex.encoders.op_features import node_features
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 
-def encode_reduced(model: FlowModel, reduced: GraphBatch) -> npt.NDArray[np.float32]:
-    """Return the vectors of functional DAGs, equal to those of ``model(FlowTensors.of(reduced))``.
+def encode_reduced(model: GINModel, reduced: GraphBatch) -> npt.NDArray[np.float32]:
+    """Return the vectors of functional DAGs, equal to those of ``model(GraphTensors.of(reduced))``.
 
     Equal up to the order of sums. Runs without gradients.
 
     Parameters
     ----------
-    model : FlowModel
+    model : GINModel
         The network, in evaluation mode.
     reduced : GraphBatch
         Graphs as `reduce_batch` returns them.
@@ -66,7 +66,13 @@ def encode_reduced(model: FlowModel, reduced: GraphBatch) -> npt.NDArray[np.floa
 
 
 def _tower(
-    layers: Iterable[object], states: Tensor, kind: Ints, kinds: Hashes, source: Ints, target: Ints, port: Ints
+    layers: Iterable[object],
+    states: Tensor,
+    kind: Ints,
+    kinds: Hashes,
+    source: Ints,
+    target: Ints,
+    port: Ints,
 ) -> tuple[Tensor, Ints]:
     """Run one tower; return the state of every group of nodes, and the group of every node."""
     order = np.argsort(target, kind="stable")
@@ -75,7 +81,7 @@ def _tower(
     first_edge = np.cumsum(count) - count
     marks = scrambled(port.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     for layer in layers:
-        assert isinstance(layer, FlowLayer)
+        assert isinstance(layer, DirectedGIN)
         received = np.zeros(len(kind), dtype=np.uint64)
         np.add.at(received, target, scrambled(kinds[kind[source]] + marks))
         hashed = scrambled(scrambled(kinds)[kind] + scrambled(received))
@@ -107,7 +113,9 @@ def _distinct_rows(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float3
     """Return the different rows, where each stands, and which of them every row is."""
     hashes = np.zeros(len(rows), dtype=np.uint64)
     for column in rows.T:
-        hashes = scrambled(hashes + np.ascontiguousarray(column).view(np.uint32).astype(np.uint64) + np.uint64(1))
+        hashes = scrambled(
+            hashes + np.ascontiguousarray(column).view(np.uint32).astype(np.uint64) + np.uint64(1)
+        )
     _, shown, group = _distinct(hashes)
     return rows[shown], shown, group
 

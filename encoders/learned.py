@@ -1,0 +1,220 @@
+"""LearnedEncoder: base of the encoders whose vectors come from a trained graph network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import torch
+from safetensors.numpy import load_file, save
+
+from archindex.core.batch import GraphBatch
+from archindex.core.canonical import reduce_batch
+from archindex.core.checks import check_int
+from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
+from archindex.encoders.base import Encoder
+from archindex.encoders.files import (
+    WEIGHTS,
+    check_description,
+    check_fingerprint,
+    content_hash,
+    read_description,
+    write_description,
+)
+from archindex.encoders.gin_encode import encode_reduced
+from archindex.encoders.gin_model import GINModel
+
+CODE_VERSION: Final = 2
+"""Goes up with every change of the network or of the features it reads."""
+
+_CHUNK: Final = 8192  # graphs at a time; enough that most parts recur, few enough for the processor's cache
+
+
+class LearnedEncoder(Encoder):
+    """Base of encoders with a `GINModel`; a subclass says how it comes by its weights.
+
+    Prefixes of the vectors of 8, 16 and 32 numbers work by themselves (Kusupati et al., "Matryoshka
+    Representation Learning", NeurIPS 2022).
+
+    Parameters
+    ----------
+    dim : int
+        Length of the vectors.
+    width : int
+        Length of the node states.
+    layers : int
+        Rounds of messages in each direction.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is out of range.
+    """
+
+    registered: ClassVar[str]
+
+    def __init__(self, dim: int = 64, width: int = 64, layers: int = 4) -> None:
+        self._shape = {
+            "dim": check_int("dim", dim, low=1, high=4096),
+            "width": check_int("width", width, low=1, high=4096),
+            "layers": check_int("layers", layers, low=1, high=64),
+        }
+        self._model: GINModel | None = None
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        return self.registered
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return self._shape["dim"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of code version, sizes and weights.
+
+        Raises
+        ------
+        ArgumentError
+            If the encoder has not been fitted.
+        """
+        return self._hash(self._arrays())
+
+    @property
+    def model(self) -> GINModel:
+        """The network, in evaluation mode.
+
+        Raises
+        ------
+        ArgumentError
+            If the encoder has not been fitted.
+        """
+        if self._model is None:
+            raise ArgumentError(
+                "expected a fitted encoder", got=f"{self.name} without weights", fix="call fit first"
+            )
+        return self._model
+
+    def encode(self, batch: GraphBatch) -> npt.NDArray[np.float32]:
+        """Return the vector of every graph.
+
+        Parameters
+        ----------
+        batch : GraphBatch
+            The graphs, reduced or not.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(batch), dim)
+
+        Raises
+        ------
+        ArgumentError
+            If the encoder has not been fitted.
+        """
+        model = self.model
+        vectors = np.empty((len(batch), self.dim), dtype=np.float32)
+        for start in range(0, len(batch), _CHUNK):
+            stop = min(start + _CHUNK, len(batch))
+            vectors[start:stop] = encode_reduced(model, reduce_batch(batch.take(start, stop)))
+        return vectors
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` and ``weights.safetensors`` into `folder`.
+
+        Raises
+        ------
+        ArgumentError
+            If the encoder has not been fitted.
+        StorageError
+            If the disk refuses.
+        """
+        arrays = self._arrays()
+        folder = Path(folder)
+        write_description(
+            folder,
+            name=self.name,
+            version=CODE_VERSION,
+            config=self._config(),
+            fingerprint=self._hash(arrays),
+        )
+        try:
+            # Not by save_file, which makes a file that nobody else can read.
+            (folder / WEIGHTS).write_bytes(save(arrays))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StorageError(f"cannot write {folder / WEIGHTS}", got=str(error)) from error
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the encoder that `save` wrote; see `Encoder.load` for what it raises."""
+        folder = Path(folder)
+        content = read_description(folder)
+        check_description(content, folder, name=cls.registered, version=CODE_VERSION)
+        try:
+            encoder = cls._with(content["config"])
+        except (TypeError, ArgumentError) as error:
+            raise CorruptIndexError(
+                f"expected options of the encoder {cls.registered!r} in {folder}", got=str(error)
+            ) from None
+        encoder._read(folder, content)
+        return encoder
+
+    @classmethod
+    def _with(cls, config: dict[str, Any]) -> Self:
+        """Return an encoder without weights."""
+        return cls(**config)
+
+    def _config(self) -> dict[str, Any]:
+        """Return the options that `_with` takes."""
+        return dict(self._shape)
+
+    def _read(self, folder: Path, content: dict[str, Any]) -> None:
+        """Take the weights on file."""
+        try:
+            arrays = load_file(folder / WEIGHTS)
+        except (OSError, ValueError, safetensors.SafetensorError) as error:
+            raise CorruptIndexError(f"expected weights in {folder / WEIGHTS}", got=str(error)) from None
+        check_fingerprint(content, folder, self._hash(arrays))
+        model = self.empty_model()
+        try:
+            model.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+        except RuntimeError as error:
+            raise CorruptIndexError(
+                f"expected the weights of the encoder {self.name!r} in {folder}", got=str(error)
+            ) from None
+        self._model = model.eval()
+
+    def adopt(self, model: GINModel) -> None:
+        """Take a trained network of the sizes of this encoder for its own."""
+        self._model = model.eval()
+
+    def empty_model(self, seed: int = 0) -> GINModel:
+        """Return a network with random weights; the random state of torch is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed % 2**63)
+            return GINModel(**self._shape).float()
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {key: value.detach().numpy() for key, value in self.model.state_dict().items()}
+
+    def _hash(self, arrays: dict[str, npt.NDArray[Any]]) -> str:
+        # How it was trained is left out: that decides the weights, and the weights decide the vectors.
+        return content_hash(self.name, CODE_VERSION, self._shape, arrays)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: sums over threads depend on their number, and weights on the sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
