@@ -17,6 +17,7 @@ ENCODERS: Final[dict[str, str]] = {
     "wl": "archindex.encoders.baselines:WLEncoder",
     "statistics": "archindex.encoders.baselines:StatisticsEncoder",
     "gin": "archindex.encoders.gin:GINEncoder",
+    "vae": "archindex.encoders.vae:VAEEncoder",
 }
 """Module and class of every registered encoder; a module is imported when its encoder is first used."""
 
