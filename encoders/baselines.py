@@ -80,7 +80,7 @@ class WLEncoder(ComputedEncoder):
         """Return the sketches of every radius side by side, scaled to length 1; shape (len(dags), 256)."""
         radii = range(_MAX_RADIUS + 1)
         counts = np.hstack([features.wl_sketch(dags, radius, _WL_COLUMNS) for radius in radii])
-        length = np.linalg.norm(counts, axis=1, keepdims=True)
+        length: Floats = np.linalg.norm(counts, axis=1, keepdims=True)
         return counts / np.maximum(length, 1.0)
 
 

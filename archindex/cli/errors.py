@@ -62,7 +62,7 @@ def command_of(arguments: Sequence[str]) -> str:
     """Return the command as the user would type it for help: ``archindex data import``."""
     words = ["archindex"]
     for word in arguments[:2]:
-        if word.startswith("-") or (len(words) == 2 and words[1] not in ("data", "space")):
+        if word.startswith("-") or (len(words) == 2 and words[1] not in ("data", "space", "encoder")):
             break
         words.append(word)
     return " ".join(words)
