@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.batch import GraphBatch
+from archindex.core.canonical import reduce_batch
 from archindex.core.ops import ATTRIBUTE_ID, OP_ID
 
 _FOLDS: Final = tuple(
@@ -74,3 +75,8 @@ def fold_norms(batch: GraphBatch) -> GraphBatch:
         np.concatenate([[0], np.cumsum(per_graph)]),
         batch.extra_ops,
     )
+
+
+def inference_form(batch: GraphBatch) -> GraphBatch:
+    """Return the functional DAGs of the graphs at inference: reduced, batch norms folded away."""
+    return reduce_batch(fold_norms(batch))

@@ -14,7 +14,6 @@ import torch
 from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
-from archindex.core.canonical import reduce_batch
 from archindex.core.checks import check_int
 from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
 from archindex.encoders.base import Encoder
@@ -26,6 +25,7 @@ from archindex.encoders.files import (
     read_description,
     write_description,
 )
+from archindex.encoders.folding import inference_form
 from archindex.encoders.gin_encode import encode_reduced
 from archindex.encoders.gin_model import GINModel
 
@@ -123,7 +123,7 @@ class LearnedEncoder(Encoder):
         vectors = np.empty((len(batch), self.dim), dtype=np.float32)
         for start in range(0, len(batch), _CHUNK):
             stop = min(start + _CHUNK, len(batch))
-            vectors[start:stop] = encode_reduced(model, reduce_batch(batch.take(start, stop)))
+            vectors[start:stop] = encode_reduced(model, inference_form(batch.take(start, stop)))
         return vectors
 
     def save(self, folder: Path) -> None:

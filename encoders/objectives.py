@@ -81,6 +81,28 @@ def stress(vectors: Tensor, wanted: Tensor) -> Tensor:
     return total / len(lengths)
 
 
+def disagreement(vectors: Tensor, wanted: Tensor) -> Tensor:
+    """Return one minus the correlation of distances with wanted ones within groups, the mean over prefixes.
+
+    Parameters and shapes are those of `stress`; the unit of the wanted distances does not matter.
+    """
+    n = vectors.shape[-2]
+    row, column = torch.triu_indices(n, n, offset=1)
+    target = wanted[..., row, column]
+    target = target - target.mean(dim=-1, keepdim=True)
+    gaps = (vectors[..., row, :] - vectors[..., column, :]).square()
+    lengths = prefixes(vectors.shape[-1])
+    total = vectors.new_zeros(())
+    squares, start = gaps.new_zeros(gaps.shape[:-1]), 0
+    for stop in lengths:
+        squares = squares + gaps[..., start:stop].sum(dim=-1)
+        start = stop
+        found = torch.sqrt(squares + 1e-6)
+        found = found - found.mean(dim=-1, keepdim=True)
+        total = total + (1 - functional.cosine_similarity(found, target, dim=-1)).mean()
+    return total / len(lengths)
+
+
 def contrast(vectors: Tensor, copies: Tensor) -> Tensor:
     """Return how badly graphs are told from others by their edited copies, the mean over prefixes."""
     total = vectors.new_zeros(())

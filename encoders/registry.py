@@ -11,6 +11,7 @@ from archindex.encoders.base import Encoder
 from archindex.encoders.files import read_description
 
 ENCODERS: Final[dict[str, str]] = {
+    "universal": "archindex.encoders.universal:UniversalEncoder",
     "structural": "archindex.encoders.structural:StructuralEncoder",
     "paths": "archindex.encoders.baselines:PathEncoder",
     "adjacency": "archindex.encoders.adjacency:AdjacencyEncoder",

@@ -170,7 +170,7 @@ def _loss(
     if groups is not None:
         members = data.graphs.pick(data.groups[groups].reshape(-1))
         grouped = learner.model(GraphTensors.of(members)).reshape(len(groups), GROUP, -1)
-        loss = loss + wanted.edits * objectives.stress(grouped, torch.from_numpy(data.edits[groups]))
+        loss = loss + wanted.edits * objectives.disagreement(grouped, torch.from_numpy(data.edits[groups]))
     if wanted.contrast:
         copies = learner.model(GraphTensors.of(edited(graphs, rng)))
         loss = loss + wanted.contrast * objectives.contrast(vectors, copies)

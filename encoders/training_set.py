@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.batch import GraphBatch
-from archindex.core.canonical import arch_ids, reduce_batch
+from archindex.core.canonical import arch_ids
 from archindex.core.edit_distance import SmallGraphs
 from archindex.core.errors import ArgumentError
 from archindex.core.ops import OP_ID
 from archindex.core.progress import Progress, silent
 from archindex.core.rng import generator
 from archindex.encoders.features import Dags, op_counts, sizes, walk_means
+from archindex.encoders.folding import inference_form
 from archindex.encoders.structural import StructuralEncoder
 
 Ints = npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ class TrainingSet:
     Attributes
     ----------
     graphs : GraphBatch
-        Functional DAGs, no two of one source alike.
+        Functional DAGs at inference, no two of one source alike.
     source : ndarray of int64, shape (n,)
         Where each comes from: graphs of one source come together in batches.
     structure : ndarray of float32, shape (n, 128)
@@ -115,7 +116,7 @@ class TrainingSet:
             if labels is not None:
                 chosen = chosen[np.argsort(~np.isfinite(labels[chosen]), kind="stable")]
             rows.append(chosen[:most])
-            parts.append(reduce_batch(batch.pick(rows[-1])))
+            parts.append(inference_form(batch.pick(rows[-1])))
             progress("draw graphs", i + 1, len(sources))
         graphs = GraphBatch.concat(parts)
         if len(graphs) < 2:
