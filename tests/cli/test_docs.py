@@ -16,6 +16,8 @@ import archindex as ax
 from archindex.cli import demo
 from archindex.cli.main import app
 from archindex.datasets import Table
+from archindex.encoders import make_encoder, recipes
+from archindex.encoders.train import TrainingPlan
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
@@ -65,6 +67,9 @@ def test_examples_run(cli: Any, tmp_path: Path, small_table: Table, monkeypatch:
     monkeypatch.setattr("archindex.datasets.nasbench201.load", lambda: small_table)
     monkeypatch.setattr(demo, "BUDGET", 8)
     monkeypatch.setattr(demo, "MARKS", (2, 4, 8))
+    short = recipes.Recipe({"nasbench201": 40}, {}, TrainingPlan(epochs=1), edit_groups=2)
+    monkeypatch.setitem(recipes.RECIPES, "universal", lambda: short)
+    make_encoder("structural").save(tmp_path / "my.encoder")
     native = next(a.native for a in ax.space("nasbench201").sample(1, seed=0))
     (tmp_path / "timed.csv").write_text(f"cell,lat\n{native},0.5\n")
     np.save(tmp_path / "points.npy", np.zeros((1, 128), dtype=np.float32))
