@@ -53,13 +53,6 @@ def test_tune_baselines(tmp_path: Path) -> None:
     assert set(report["best"]) == {"evolution", "local"}
 
 
-@needs_tables
-def test_locality(tmp_path: Path) -> None:
-    report = run("locality", tmp_path / "out.json", "--most", "1500", "--gin-seeds", "0")
-    tau = {(r["data"], r["accuracy"], r["encoding"]): r["tau"] for r in report["results"]}
-    assert tau["nb201", "cifar10", "structural"] > tau["nb201", "cifar10", "one-hot"]
-
-
 @pytest.mark.slow
 def test_fuzz(tmp_path: Path) -> None:
     report = run("fuzz", tmp_path / "out.json", "--strings", "600")
