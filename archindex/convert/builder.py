@@ -7,12 +7,13 @@ The same network gets the same graph, whether it comes from an ONNX file or from
 - What passes its input on is contracted: identity, dropout, casts between floats, copies, reshapes, slices
   and expansions that keep everything. A reshape that only adds or drops axes of length 1 is one of these,
   and of reshapes in a row the last one stays.
+- Transposes in a row are one.
 - A product with the constant 0 is ``none``, and sums lose it.
 - A constant added to the output of one convolution or linear layer, one number a channel, is its bias. A
   constant scale or shift of the output of one batch norm, as Caffe writes it, belongs to the norm.
 - Batch norms are kept and never folded into convolutions.
 - Scaled dot-product attention is ``attention``, also where it is written out as products and a softmax.
-- ``x * sigmoid(x)`` is ``silu``, one divided by a root is ``rsqrt``.
+- ``x * sigmoid(x)`` is ``silu``, with a hard sigmoid ``hard_swish``; one divided by a root is ``rsqrt``.
 - A sum that feeds only another sum is joined with it.
 - A mean over all positions of an image, a pool over all of them and an adaptive pool to one are
   ``global_avg_pool``. Gemm, addmm and products with a constant matrix are ``linear``. Views and flattening
@@ -53,6 +54,9 @@ _MASKED = -1e4
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
 """Ops whose operands come into one port."""
+
+
+_GATED = {"sigmoid": "silu", "hard_sigmoid": "hard_swish"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class Step:
     operand: int | None = None
     # Goes if nothing reads it.
     optional: bool = False
+    # Of a transpose: which axis of its input each axis is.
+    order: tuple[int, ...] = ()
 
 
 class Builder:
@@ -132,8 +138,9 @@ class Builder:
         self.varied: set[str] = set()
         self.masks: set[str] = set()
         self.affine: set[str] = set()
-        # The shape in which a reshape saw its input; it may differ by axes of length 1 from that of the step.
-        self._reshaped: dict[int, Shape | None] = {}
+        # The shape in which a reshape or transpose saw its input; it may differ by axes of length 1 from that
+        # of the step.
+        self._seen: dict[int, Shape | None] = {}
 
     def weight(self, name: str, shape: Shape | None, data: npt.NDArray[np.generic] | None = None) -> Value:
         """Return a weight tensor as a constant."""
@@ -198,9 +205,10 @@ class Builder:
                 return dynamic[0]
             operands = dynamic
         if op == "mul" and len(dynamic) == len(operands) == 2:
-            gated = self._gated(dynamic[0], dynamic[1]) or self._gated(dynamic[1], dynamic[0])
-            if gated is not None:
-                return self.op("silu", name, [gated], shape)
+            for gate, x in (dynamic, dynamic[::-1]):
+                gated = self._gated(gate, x)
+                if gated is not None:
+                    return self.op(gated, name, [x], shape)
         exponent = operands[1].number if op == "pow" and len(operands) > 1 else None
         value = self.op(op, name, operands, shape, {} if exponent is None else setting(exponent))
         if len(dynamic) == 1 and len(constants) == 1 and constants[0].shape is not None:
@@ -215,14 +223,27 @@ class Builder:
         if self.steps[x.step].op == "reshape":
             inner = self.steps[x.step]
             before = inner.inputs[0][0]
-            source = Value(self._reshaped[x.step], before)
+            source = Value(self._seen[x.step], before)
             inner.optional = True
         if shape is not None and source.shape is not None and solid(source.shape) == solid(shape):
             return Value(shape, source.step)
         value = self.op("reshape", name, [source], shape)
         if value.step is not None:
-            self._reshaped[value.step] = source.shape
+            self._seen[value.step] = source.shape
         return value
+
+    def turn(self, number: int, order: Sequence[int], seen: Shape | None) -> None:
+        """Say in which order a transpose puts the axes of its input, whose shape it saw as `seen`."""
+        self.steps[number].order = tuple(order)
+        self._seen[number] = seen
+        rank = 0
+        for i, a in enumerate(order):
+            rank = rank * (len(order) - i) + sum(b < a for b in order[i + 1 :])
+        self.steps[number].attrs = {"index": float(rank)}
+
+    def seen_by(self, number: int) -> Shape | None:
+        """Return the shape in which a reshape or transpose saw its input."""
+        return self._seen.get(number)
 
     def item(self, name: str, whole: Value, shape: Shape | None, index: int) -> Value:
         """Add one of several outputs of an op."""
@@ -235,6 +256,17 @@ class Builder:
                 self.steps[value.step].optional = True
         return values
 
+    def unneeded(self, values: Sequence[Value], source: Value) -> None:
+        """Mark what `values` are computed by, from `source` on, as steps that go if nothing reads them."""
+        waiting = [v.step for v in values]
+        while waiting:
+            number = waiting.pop()
+            if number is None or number == source.step or self.steps[number].op == "input":
+                continue
+            if not self.steps[number].optional:
+                self.steps[number].optional = True
+                waiting += [before for before, _ in self.steps[number].inputs]
+
     def reciprocal(self, name: str, x: Value, shape: Shape | None) -> Value:
         """Add one divided by x; that of a root is ``rsqrt``."""
         if x.step is None or self.steps[x.step].op != "sqrt":
@@ -243,15 +275,16 @@ class Builder:
         root.optional = True
         return self.op("rsqrt", name, [Value(root.shape, root.inputs[0][0])], shape)
 
-    def _gated(self, gate: Value, x: Value) -> Value | None:
-        """Return x where `gate` is its sigmoid."""
-        if gate.step is None or self.steps[gate.step].op != "sigmoid":
+    def _gated(self, gate: Value, x: Value) -> str | None:
+        """Return the op that x times its own sigmoid is."""
+        if gate.step is None:
             return None
         sigmoid = self.steps[gate.step]
-        if not sigmoid.inputs or sigmoid.inputs[0][0] != x.step:
+        op = _GATED.get(sigmoid.op)
+        if op is None or sigmoid.attrs or not sigmoid.inputs or sigmoid.inputs[0][0] != x.step:
             return None
         sigmoid.optional = True
-        return x
+        return op
 
     def _is_zero(self, value: Value) -> bool:
         return value.step is not None and self.steps[value.step].op == "none"

@@ -38,6 +38,7 @@ class _Match:
         self.mask: list[tuple[int, int]] = []
         self.weights: list[str] = []
         self.keys_shape: Shape | None = None
+        self.keys_order: tuple[int, ...] = ()
         self.found = self._scores()
 
     def _scores(self) -> bool:
@@ -116,9 +117,16 @@ class _Match:
             path.append(number)
             number = self.steps[number].inputs[0][0]
         step = self.steps[number]
-        # The rank of the order that swaps the last two axes, among all orders, is 1.
-        if step.op != "transpose" or step.attrs.get("index") != 1 or not self._only(number):
+        if step.op != "transpose" or len(step.order) < 2 or not self._only(number):
             return None
+        turned_back = (*step.order[:-2], step.order[-1], step.order[-2])
+        if turned_back != tuple(sorted(turned_back)):
+            # It also brought the heads forward, and goes on doing that.
+            if path or step.shape is None:
+                return None
+            self.keys_order = turned_back
+            self.keys_shape = (*step.shape[:-2], step.shape[-1], step.shape[-2])
+            return number
         path.append(number)
         number = step.inputs[0][0]
         if len(path) > 1 and self.steps[number].op == "reshape" and self._only(number) and turned is not None:
@@ -151,6 +159,8 @@ class _Match:
         step.inputs = [(self.query, 0), (self.key, 1), (self.value, 2), *self.mask]
         for source, _ in step.inputs:
             self.readers[source] += 1
+        if self.keys_order:
+            self.build.turn(self.key, self.keys_order, self.build.seen_by(self.key))
         if self.keys_shape is not None:
             self.steps[self.key].shape = self.keys_shape
         shape = self.steps[self.query].shape

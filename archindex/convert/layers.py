@@ -175,16 +175,24 @@ def transpose(build: Builder, name: str, x: Value, shape: Shape | None, order: S
     """Add a transpose; one that moves only axes of length 1 is a reshape."""
     if order is None or len(order) > _MOST_AXES or sorted(order) != list(range(len(order))):
         return build.op("transpose", name, [x], shape)
-    if x.constant:
+    if x.step is None:
         return Value(shape, None, x.weights)
+    inner = build.steps[x.step]
+    if inner.op == "transpose" and len(inner.order) == len(order):
+        inner.optional = True
+        before = inner.inputs[0][0]
+        order = [inner.order[a] for a in order]
+        x = Value(build.seen_by(x.step), before)
+        if order == sorted(order):
+            return x
     if x.shape is not None:
         long = [a for a in order if x.shape[a] != 1]
         if long == sorted(long):
             return build.reshape(name, x, shape)
-    rank = 0
-    for i, a in enumerate(order):
-        rank = rank * (len(order) - i) + sum(b < a for b in order[i + 1 :])
-    return build.op("transpose", name, [x], shape, {"index": float(rank)})
+    value = build.op("transpose", name, [x], shape)
+    if value.step is not None:
+        build.turn(value.step, order, x.shape)
+    return value
 
 
 def expand(build: Builder, name: str, x: Value, shape: Shape | None) -> Value:
@@ -245,6 +253,11 @@ def recurrent(
 def bounded(bounds: Sequence[float | None]) -> dict[str, float]:
     """Describe the lower and upper bound of a ``clamp``, None or infinite where there is none."""
     return setting(*("" if b is None or math.isinf(b) or abs(b) > 1e38 else b for b in bounds))
+
+
+def of_the_batch() -> dict[str, float]:
+    """Describe a batch norm that takes mean and variance from the batch at hand, in evaluation mode, too."""
+    return setting("statistics of the batch")
 
 
 def einsum(build: Builder, name: str, equation: str, operands: Sequence[Value], shape: Shape | None) -> Value:

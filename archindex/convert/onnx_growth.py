@@ -8,6 +8,7 @@ passes through a cast or a sum, 2**40 numbers for a file of 155 bytes. Here smal
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +29,9 @@ _ARITHMETIC: Final = frozenset(
     | {"Reshape", "Slice", "Squeeze", "Unsqueeze", "Where", "Not", "Less", "Greater", "And", "Or"}
 )
 """Ops that sizes are computed with."""
+
+MANY_OF_FEW: Final = frozenset({"ConstantOfShape", "Expand", "Range"})
+"""Those of them whose output may be of any size."""
 
 
 def follow_sizes(model: ModelProto) -> bool:
@@ -107,7 +111,6 @@ class _Follower:
 
     def _follow(self, node: NodeProto) -> None:
         from onnx import helper
-        from onnx.reference import ReferenceEvaluator
 
         from archindex.convert.onnx_file import numbers, shape_of
 
@@ -133,19 +136,43 @@ class _Follower:
             return
         if any(name and name not in self.numbers for name in node.input):
             return
-        inputs = [
-            helper.make_value_info(name, self.known[name]) for name in dict.fromkeys(node.input) if name
-        ]
-        outputs = [helper.make_value_info(target, self.known[target])]
-        alone = helper.make_model(
-            helper.make_graph([node], "node", inputs, outputs), opset_imports=self.model.opset_import
-        )
-        try:
-            with np.errstate(all="ignore"):
-                result = ReferenceEvaluator(alone).run(None, {v.name: self.numbers[v.name] for v in inputs})
-        except Exception:  # whatever NumPy and onnx raise: the numbers stay unknown
-            return
-        self.numbers[target] = np.asarray(next(iter(result)))
+        given = {name: self.numbers[name] for name in node.input if name}
+        result = compute(node, given, self.model.opset_import)
+        if result is not None:
+            self.numbers[target] = result
+
+
+def compute(
+    node: NodeProto, given: Mapping[str, npt.NDArray[np.generic]], opsets: Any
+) -> npt.NDArray[np.generic] | None:
+    """Return the numbers that one op makes of small constants; None where it is not one for sizes.
+
+    What makes many numbers of few has to be kept away from it: `MANY_OF_FEW`, where the size is not known.
+
+    Parameters
+    ----------
+    node : NodeProto
+        An op of the standard with one output.
+    given : mapping from str to ndarray
+        Its operands by name.
+    opsets : sequence of OperatorSetIdProto
+        Versions of the operators.
+    """
+    from onnx import TensorProto, helper
+    from onnx.reference import ReferenceEvaluator
+
+    if node.op_type not in _ARITHMETIC or max((data.size for data in given.values()), default=0) > FOLLOWED:
+        return None
+    kinds = {name: helper.np_dtype_to_tensor_dtype(data.dtype) for name, data in given.items()}
+    inputs = [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
+    outputs = [helper.make_tensor_value_info(node.output[0], TensorProto.UNDEFINED, None)]
+    alone = helper.make_model(helper.make_graph([node], "node", inputs, outputs), opset_imports=opsets)
+    try:
+        with np.errstate(all="ignore"):
+            result = ReferenceEvaluator(alone).run(None, dict(given))
+    except Exception:  # whatever NumPy and onnx raise: the numbers stay unknown
+        return None
+    return np.asarray(next(iter(result)))
 
 
 def _size(kind: TypeProto | None) -> int | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from archindex.convert.builder import Builder, Value, own_name
 from archindex.convert.finish import finish
 from archindex.convert.network import Network
 from archindex.convert.onnx_file import MAX_BYTES, graphs_of, infer_shapes, numbers, read_model, shape_of
+from archindex.convert.onnx_growth import MANY_OF_FEW, compute
 from archindex.convert.onnx_node import Node
 from archindex.convert.onnx_ops import LOWER, NO_WEIGHTS, UNCOUNTED
 from archindex.core.errors import ArchindexError, ModelFileError
@@ -85,6 +88,7 @@ class _Importer:
     def __init__(self, model: ModelProto) -> None:
         self.build = Builder()
         self.graph = model.graph
+        self.opsets = model.opset_import
         self.functions = {(f.domain, f.name): f for f in model.functions}
         listed = (*self.graph.input, *self.graph.value_info, *self.graph.output)
         self.shapes = {v.name: shape_of(v) for v in listed}
@@ -178,7 +182,7 @@ class _Importer:
             weights = tuple(dict.fromkeys(w for v in node.operands if v for w in v.weights))
             first = node.operands[0]
             if len(weights) <= _MANY:
-                data = first.data if first and op in _PASSES_ON else None
+                data = first.data if first and op in _PASSES_ON else self._computed(node)
                 value = Value(node.shape, None, weights, data)
                 return [value] * len(node.proto.output) if op == "Split" else value
         # What is no weight of an op must not be counted there, but it is read.
@@ -192,6 +196,18 @@ class _Importer:
         counted = op not in UNCOUNTED and has(op)
         name = own_name(op, "onnx")
         return self.build.op(name, node.label, node.operands, node.shape, flops=0 if counted else None)
+
+    def _computed(self, node: Node) -> npt.NDArray[np.generic] | None:
+        """Return the numbers that an op makes of small constants that are no weights."""
+        given = {name: v for name, v in zip(node.proto.input, node.operands, strict=True) if v is not None}
+        data = {}
+        for name, value in given.items():
+            if value.data is None or value.shape is None or value.weights:
+                return None
+            if value.data.size != math.prod(value.shape):  # one number that stands for all
+                return None
+            data[name] = value.data.reshape(value.shape)
+        return None if node.proto.op_type in MANY_OF_FEW else compute(node.proto, data, self.opsets)
 
     def _constant_node(self, node: Node) -> Value:
         for attribute in node.proto.attribute:

@@ -262,15 +262,35 @@ def _depth_to_space(build: Builder, node: Node) -> Value:
     return build.op("pixel_shuffle", node.label, node.operands, node.shape)
 
 
+def _hard_sigmoid(build: Builder, node: Node) -> Value:
+    slope, middle = node.real("alpha", 0.2), node.real("beta", 0.5)
+    # Without attributes it is that of torch.
+    usual = abs(slope - 1 / 6) < 1e-6 and middle == 0.5
+    return build.op(
+        "hard_sigmoid", node.label, [node.operand(0)], node.shape, {} if usual else setting(slope, middle)
+    )
+
+
+def _batch_norm(build: Builder, node: Node) -> Value:
+    if node.constant(3) and node.constant(4):
+        return build.op("batch_norm", node.label, node.operands, node.shape)
+    x, scale, shift = (node.operand(i) for i in range(3))
+    # The statistics are computed, those of the input: the scale and shift of such a norm need be no weights.
+    more = [v for v in (scale, shift) if any(w in build.varied for w in v.weights) or not v.constant]
+    build.read.update(w for v in (scale, shift) for w in v.weights)
+    build.unneeded([node.operand(3), node.operand(4)], x)
+    return build.op("batch_norm", node.label, [x, *more], node.shape, layers.of_the_batch())
+
+
 _NAMES: Final = {
     "Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "gelu",
-    "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu",
+    "Swish": "silu", "HardSwish": "hard_swish", "PRelu": "prelu",
     "Selu": "selu", "Softplus": "softplus", "Mish": "mish", "Erf": "erf", "Exp": "exp", "Log": "log",
     "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos",
     "Not": "logical_not", "And": "logical_and", "Where": "where", "Equal": "eq", "Less": "lt",
     "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "Pad": "pad", "Resize": "upsample",
     "Upsample": "upsample", "LRN": "local_response_norm", "GlobalMaxPool": "global_max_pool",
-    "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm", "RMSNormalization": "rms_norm",
+    "LayerNormalization": "layer_norm", "RMSNormalization": "rms_norm",
     "GroupNormalization": "group_norm", "InstanceNormalization": "instance_norm", "Tile": "repeat",
 }  # fmt: skip
 
@@ -288,6 +308,7 @@ LOWER: Final[dict[str, Lower]] = {
     "ReduceMean": _reduction("mean"), "ReduceSum": _reduction("sum"), "ReduceMax": _reduction("amax"),
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "Attention": _attention,
     "LeakyRelu": _sloped("leaky_relu", 0.01), "Elu": _sloped("elu", 1.0),
+    "HardSigmoid": _hard_sigmoid, "BatchNormalization": _batch_norm,
     "DepthToSpace": _depth_to_space, "Reciprocal": _reciprocal,
 }  # fmt: skip
 """How each op of the standard is put in normal form; others keep their names."""

@@ -145,6 +145,12 @@ def _norm(op: str) -> Lower:
     return lower
 
 
+def _batch_norm(build: Builder, call: Call) -> Value:
+    operands = [call.tensor(name) for name in ("input", "weight", "bias")]
+    attrs = layers.of_the_batch() if call.tensor("running_mean") is None else {}
+    return build.op("batch_norm", call.name, operands, call.shape, attrs)
+
+
 def _along(op: str) -> Lower:
     def lower(build: Builder, call: Call) -> Value:
         return layers.along(build, op, call.name, call.need("self"), call.shape, int(call.get("dim", -1)))
@@ -324,7 +330,7 @@ _SEVERAL: Final[tuple[tuple[Lower, tuple[str, ...]], ...]] = (
     ),
     (_along("softmax"), ("softmax", "_softmax")),
     (_along("log_softmax"), ("log_softmax", "_log_softmax")),
-    (_norm("batch_norm"), ("batch_norm", "_native_batch_norm_legit_no_training")),
+    (_batch_norm, ("batch_norm", "_native_batch_norm_legit_no_training")),
     (_norm("layer_norm"), ("layer_norm", "native_layer_norm")),
     (_norm("group_norm"), ("group_norm", "native_group_norm")),
     (_swap, ("transpose", "t", "swapaxes")),

@@ -101,8 +101,8 @@ class _Watch(TorchFunctionMode):
             if first.setdefault(id(tensor), name) == name:
                 self.build.weight(name, shape)
                 self.bind(tensor, Value(shape, None, (name,)))
-        for _, tensor in module.named_buffers():
-            self.bind(tensor, Value(tuple(tensor.shape)))
+        for _, buffer in module.named_buffers():
+            self.bind(buffer, Value(tuple(buffer.shape)))
 
     def bind(self, tensor: Tensor, value: Value, *, shared: bool = True) -> None:
         """Say what a tensor stands for; `shared`: whether others may see its memory."""
@@ -138,11 +138,11 @@ class _Watch(TorchFunctionMode):
         values = met.trace.into(self.build, given)
         results = []
         for name, shape, kind in met.results:
-            value = values[name]
-            assert isinstance(value, Value)
-            tensor = torch.empty(shape, dtype=kind, device="meta")
-            self.bind(tensor, value, shared=met.views)
-            results.append(tensor)
+            made = values[name]
+            assert isinstance(made, Value)
+            result = torch.empty(shape, dtype=kind, device="meta")
+            self.bind(result, made, shared=met.views)
+            results.append(result)
         if met.changes:
             self.bind(tensors[0], self.values[id(results[0])], shared=False)
             return tensors[0]

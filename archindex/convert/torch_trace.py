@@ -57,7 +57,7 @@ class Trace:
             constant = Value(shape, data=call.filled)
             return lambda build: constant
         random = getattr(node.target, "_nondeterministic_seeded", False) or "rand" in name
-        shapes = [shape_of(v) for v in val] if several else []
+        shapes = [shape_of(v) for v in val] if isinstance(val, (tuple, list)) else []
         lower = LOWER.get(name) or _kept(node, name, call)
 
         def step(build: Builder) -> Value | list[Value]:

@@ -99,7 +99,7 @@ class Several(nn.Module):
         self.register_buffer("scale", torch.ones(4))
 
     def forward(self, x: Tensor, y: Tensor) -> dict[str, Any]:
-        a, b = torch.cat([self.layer(x), self.layer(y) * self.scale], dim=1).split(4, dim=1)
+        a, b = torch.split(torch.cat([self.layer(x), self.layer(y) * self.scale], dim=1), 4, dim=1)
         ones = torch.ones(a.shape, device=a.device)
         best, _ = (a + ones).max(dim=1)
         return {"best": best, "all": (a, b[:, ::2], torch.stack([a, b]))}

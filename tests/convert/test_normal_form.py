@@ -60,6 +60,29 @@ SAME: dict[str, tuple[nn.Module, Tensor, tuple[str, ...]]] = {
         ("reshape", "relu"),
     ),
     "there and back": (Function(lambda x: x.flatten(1).view(2, 4, 8, 8).relu()), IMAGE, ("relu",)),
+    "transposes in a row": (
+        Function(lambda x: x.transpose(1, 2).permute(0, 3, 1, 2).relu()),
+        IMAGE,
+        ("transpose", "relu"),
+    ),
+    "transposed there and back": (
+        Function(lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2).relu()),
+        IMAGE,
+        ("relu",),
+    ),
+    "hard swish": (nn.Hardswish(), IMAGE, ("hard_swish",)),
+    "hard swish spelled out": (
+        Function(lambda x: functional.hardsigmoid(x.tanh()) * x.tanh()),
+        IMAGE,
+        ("tanh", "tanh", "hard_sigmoid", "mul"),
+    ),
+    "statistics of the batch": (
+        nn.Sequential(
+            nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6, affine=False, track_running_stats=False), nn.BatchNorm2d(6)
+        ),
+        IMAGE,
+        ("conv", "batch_norm", "batch_norm"),
+    ),
     "nothing sliced off": (Function(lambda x: x[:, :4].relu()), IMAGE, ("relu",)),
     "a slice": (Function(lambda x: x[:, 1:3].relu()), IMAGE, ("slice", "relu")),
     "sum of three": (
@@ -124,7 +147,7 @@ def test_all_these_are_told_apart() -> None:
     ids = {name: ax.from_torch(module, (x,)).arch_id for name, (module, x, _) in SAME.items()}
     same = [
         {"pooled, flattened, classified", "mean over positions"},
-        {"there and back", "nothing sliced off", "zero times x"},
+        {"there and back", "transposed there and back", "nothing sliced off", "zero times x"},
     ]
     different = len(ids) - sum(len(group) - 1 for group in same)
     assert len(set(ids.values())) == different
@@ -327,3 +350,71 @@ def test_shapes_that_are_computed_are_constants(onnx_model: Any) -> None:
     found = ax.from_onnx(onnx_model(nodes).SerializeToString())
     assert inner(found) == ["mul"]
     assert found.total_params == 0
+
+
+def test_x_times_its_own_hard_sigmoid_is_hard_swish(onnx_model: Any) -> None:
+    x = torch.zeros(1, 4)
+    swish = ax.from_torch(nn.Hardswish(), (x,))
+    written_out = Function(lambda x: x * functional.hardsigmoid(x))
+    assert ax.from_torch(written_out, (x,)).arch_id == swish.arch_id
+    nodes = [
+        helper.make_node("HardSigmoid", ["x"], ["s"], alpha=1 / 6, beta=0.5),
+        helper.make_node("Mul", ["s", "x"], ["y"]),
+    ]
+    assert ax.from_onnx(onnx_model(nodes).SerializeToString()).arch_id == swish.arch_id
+    # The default slope of ONNX is another one.
+    nodes[0] = helper.make_node("HardSigmoid", ["x"], ["s"])
+    other = ax.from_onnx(onnx_model(nodes).SerializeToString())
+    assert inner(other) == ["hard_sigmoid", "mul"]
+    assert "setting" in other.graph.attrs[1]
+
+
+def test_norms_of_the_batch_are_others_and_what_computes_them_goes(exported: Any) -> None:
+    own, running = (nn.BatchNorm2d(4, affine=False, track_running_stats=kept) for kept in (False, True))
+    direct, through = ax.from_torch(own, (IMAGE,)), exported(own, IMAGE)
+    assert inner(direct) == inner(through) == ["batch_norm"]
+    assert through.total_params == direct.total_params == 0
+    assert direct.arch_id != ax.from_torch(running, (IMAGE,)).arch_id
+
+
+@pytest.mark.parametrize("op", ["Concat", "Mul"])
+def test_numbers_that_are_computed_from_constants_are_known(op: str, onnx_model: Any) -> None:
+    """Axes joined from pieces, and bounds that are products."""
+    if op == "Concat":
+        weights = {"a": np.array([2]), "b": np.array([3])}
+        nodes = [
+            helper.make_node("Concat", ["a", "b"], ["axes"], axis=0),
+            helper.make_node("ReduceMean", ["x", "axes"], ["y"]),
+        ]
+        model = onnx_model(nodes, weights, {"x": (1, 4, 8, 8)})
+        expected = ["global_avg_pool"]
+    else:
+        weights = {name: np.array(v, np.float32) for name, v in (("low", 0), ("a", 2), ("b", 3))}
+        nodes = [
+            helper.make_node("Mul", ["a", "b"], ["high"]),
+            helper.make_node("Clip", ["x", "low", "high"], ["y"]),
+        ]
+        model, expected = onnx_model(nodes, weights), ["relu6"]
+    assert inner(ax.from_onnx(model.SerializeToString())) == expected
+
+
+def test_constants_that_one_number_stands_for_are_not_computed_with(onnx_model: Any) -> None:
+    nodes = [
+        helper.make_node("ConstantOfShape", ["sizes"], ["zeros"]),
+        helper.make_node("Identity", ["zeros"], ["z"]),
+        helper.make_node("Add", ["z", "one"], ["c"]),
+        helper.make_node("Add", ["x", "c"], ["y"]),
+    ]
+    model = onnx_model(nodes, {"sizes": np.array([1, 4]), "one": np.float32(1)})
+    assert inner(ax.from_onnx(model.SerializeToString())) == ["add"]
+
+
+def test_many_numbers_are_not_made_of_few(onnx_model: Any) -> None:
+    nodes = [
+        helper.make_node("Range", ["start", "limit", "step"], ["many"]),
+        helper.make_node("Cast", ["many"], ["floats"], to=1),
+        helper.make_node("ReduceSum", ["floats"], ["c"]),
+        helper.make_node("Add", ["x", "c"], ["y"]),
+    ]
+    ends = {"start": np.int64(0), "limit": np.int64(2**40), "step": np.int64(1)}
+    assert inner(ax.from_onnx(onnx_model(nodes, ends).SerializeToString())) == ["add"]
