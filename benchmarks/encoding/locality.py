@@ -94,10 +94,9 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
         name, rows = list(cells.subsets.items())[-1]
         a, b = _pairs(rows, PAIRS // 10 if quick else PAIRS)
         edits = SmallGraphs(cells.batch).distances(a, b)
-        for encoder, vectors, seconds in _encoded(cells, quick):
-            size = {"dim": vectors.shape[1], "fit_cpu_seconds": seconds}
+        for encoder, vectors, about in _encoded(cells, quick):
             for row in _neighbours(cells, encoder, vectors, LINES // 10 if quick else LINES):
-                near.append(row | size)
+                near.append(row | about)
             spearman = distance_agreement(vectors, a, b, edits)
             far.append(
                 {"data": name, "encoder": encoder, "pairs": len(a), "edits_mean": float(edits.mean()),
@@ -158,15 +157,19 @@ def nasbench101(data: Path, quick: bool) -> Cells:
     )
 
 
-def _encoded(cells: Cells, quick: bool) -> Iterator[tuple[str, Floats, float]]:
-    """Give the vectors of every encoder, and the CPU seconds that fitting took, 0 where there is no need."""
-    yield ONE_HOT, cells.one_hot, 0.0
+def _encoded(cells: Cells, quick: bool) -> Iterator[tuple[str, Floats, dict[str, Any]]]:
+    """Give the vectors of every encoder, and what to tell of it.
+
+    The CPU seconds that fitting took are 0 where there is no need.
+    """
+    yield ONE_HOT, cells.one_hot, {"dim": cells.one_hot.shape[1], "fit_cpu_seconds": 0.0, "fingerprint": ""}
     for name in ENCODERS:
         encoder = make_encoder(name, **(HARDLY_TRAINED.get(name, {}) if quick else {}))
         start = time.process_time()
         fit_to(encoder, space(cells.space), cells.natives[: 150 if quick else None], seed=0)
         seconds = round(time.process_time() - start, 1)
-        yield name, encoder.encode(cells.batch), seconds
+        about = {"dim": encoder.dim, "fit_cpu_seconds": seconds, "fingerprint": encoder.fingerprint[:8]}
+        yield name, encoder.encode(cells.batch), about
 
 
 def _neighbours(cells: Cells, encoder: str, vectors: Floats, lines: int) -> Iterator[dict[str, Any]]:
