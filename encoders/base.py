@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from archindex.core.batch import GraphBatch
 from archindex.core.progress import Progress, silent
+from archindex.encoders.grammar import Grammar
 
 
 class Encoder(ABC):
@@ -82,3 +83,21 @@ class Encoder(ABC):
         CorruptIndexError
             If a file is damaged, or is not what the fingerprint was taken of.
         """
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """An encoder that also gives architectures back out.
+
+    It was fitted with the grammar of a search space, and is given it again: whatever it returns is valid
+    there by construction.
+    """
+
+    def encode(self, batch: GraphBatch) -> npt.NDArray[np.float32]:
+        """Return the vector of every graph; float32, shape (len(batch), dim)."""
+
+    def decode(self, vectors: npt.ArrayLike, grammar: Grammar) -> list[str]:
+        """Return the native string of the likeliest architecture for every vector; shape (n, dim)."""
+
+    def sample(self, n: int, grammar: Grammar, seed: int = 0) -> list[str]:
+        """Return the native strings of `n` architectures drawn at random, repeats included."""

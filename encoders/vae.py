@@ -61,7 +61,7 @@ class VAEEncoder(Encoder):
     steps : int
         Gradient steps of `fit`.
     batch_size : int
-        Graphs a step.
+        Graphs a step; never more than there are to train on.
     divergence : float
         Weight of the divergence from the prior (beta). More makes samples more even, less makes
         reconstruction more exact.
@@ -88,10 +88,10 @@ class VAEEncoder(Encoder):
         self,
         dim: int = 32,
         width: int = 64,
-        layers: int = 3,
+        layers: int = 2,
         hidden: int = 256,
-        steps: int = 4000,
-        batch_size: int = 256,
+        steps: int = 3000,
+        batch_size: int = 128,
         divergence: float = 0.05,
     ) -> None:
         self._shape = {
@@ -185,7 +185,11 @@ class VAEEncoder(Encoder):
             or not share.any()
         ):
             raise ArgumentError(f"expected {len(batch)} weights, none negative, not all 0", got=weights)
-        plan = self._plan if steps is None else replace(self._plan, steps=check_int("steps", steps, low=1))
+        plan = replace(
+            self._plan,
+            steps=self._plan.steps if steps is None else check_int("steps", steps, low=1),
+            batch_size=min(self._plan.batch_size, len(batch)),
+        )
         signature = dict(zip(_SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
         if weights is not None:
             self._own(grammar)

@@ -6,18 +6,28 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from archindex.core.batch import GraphBatch
+from archindex.core.ranks import canonical_ranks
 from archindex.encoders.op_features import WIDTH, node_features
 
 PORTS: Final = 8
 """Input ports that are told apart; further ones count as the last."""
 
-_START: Final = -3.0
+RANKS: Final = 32
+"""Places in the canonical order that are told apart; further ones count as the last."""
+
+_SAID: Final = 16
+"""Length of what a node says to the readout."""
+
+_START: Final = -6.0
 """Log-variance of the posterior before training. Noise as strong as the latents would hide them at first."""
+
+_Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -26,35 +36,63 @@ class PackedGraphs:
 
     Attributes
     ----------
-    x : Tensor of float32, shape (n_nodes, WIDTH)
-        Features of the nodes.
-    source, target, port : Tensor of int64, shape (n_edges,)
-        Edges and the input port they go to.
-    graph : Tensor of int64, shape (n_nodes,)
-        Graph of each node.
-    n_graphs : int
-        Number of graphs.
+    kinds : Tensor of float32, shape (n_kinds, WIDTH)
+        Features of the different nodes: there are few.
+    kind : ndarray of int64, shape (n_nodes,)
+        Row of `kinds` of each node.
+    rank : ndarray of int64, shape (n_nodes,)
+        Place in the canonical order of the graph; see `archindex.core.ranks`.
+    edges : ndarray of int64, shape (3, n_edges)
+        Source, target and input port.
+    node_ptr, edge_ptr : ndarray of int64, shape (n_graphs + 1,)
+        First node and first edge of each graph.
     """
 
-    x: Tensor
-    source: Tensor
-    target: Tensor
-    port: Tensor
-    graph: Tensor
-    n_graphs: int
+    kinds: Tensor
+    kind: _Ints
+    rank: _Ints
+    edges: _Ints
+    node_ptr: _Ints
+    edge_ptr: _Ints
+
+    def __len__(self) -> int:
+        return len(self.node_ptr) - 1
 
     @classmethod
     def of(cls, reduced: GraphBatch) -> PackedGraphs:
         """Convert a batch of functional DAGs."""
-        source, target, port = (torch.from_numpy(np.ascontiguousarray(row)) for row in reduced.edges)
-        return cls(
-            torch.from_numpy(node_features(reduced)),
-            source,
-            target,
-            port.clamp(max=PORTS - 1),
-            torch.from_numpy(reduced.node_graph),
-            len(reduced),
+        described = np.column_stack([reduced.op.astype(np.float32), reduced.attrs])
+        rows = np.ascontiguousarray(described).view(
+            np.dtype((np.void, described.itemsize * described.shape[1]))
         )
+        _, first, kind = np.unique(rows[:, 0], return_index=True, return_inverse=True)
+        kinds = GraphBatch(
+            reduced.op[first],
+            reduced.attrs[first],
+            np.empty((3, 0), dtype=np.int64),
+            np.array([0, len(first)]),
+            np.zeros(2, dtype=np.int64),
+            reduced.extra_ops,
+        )
+        return cls(
+            torch.from_numpy(node_features(kinds)),
+            kind.reshape(-1),
+            np.minimum(canonical_ranks(reduced), RANKS - 1),
+            np.vstack([reduced.edges[:2], np.minimum(reduced.edges[2:], PORTS - 1)]),
+            reduced.node_ptr,
+            reduced.edge_ptr,
+        )
+
+    def pick(self, rows: _Ints) -> PackedGraphs:
+        """Return the graphs at `rows`, in that order; a row may come twice."""
+        n_nodes, n_edges = np.diff(self.node_ptr)[rows], np.diff(self.edge_ptr)[rows]
+        node_ptr, edge_ptr = (np.concatenate([[0], np.cumsum(n)]) for n in (n_nodes, n_edges))
+        moved = self.node_ptr[:-1][rows] - node_ptr[:-1]
+        nodes = np.arange(node_ptr[-1]) + np.repeat(moved, n_nodes)
+        edges = np.arange(edge_ptr[-1]) + np.repeat(self.edge_ptr[:-1][rows] - edge_ptr[:-1], n_edges)
+        chosen = self.edges[:, edges]
+        chosen[:2] -= np.repeat(moved, n_edges)
+        return PackedGraphs(self.kinds, self.kind[nodes], self.rank[nodes], chosen, node_ptr, edge_ptr)
 
 
 class Round(nn.Module):
@@ -81,19 +119,23 @@ class Round(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(3 * width, width), nn.ReLU(), nn.Linear(width, width))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, graphs: PackedGraphs) -> Tensor:
+    def forward(self, x: Tensor, source: Tensor, target: Tensor, port: Tensor) -> Tensor:
         """Return the new node states; float32, shape (n_nodes, width)."""
         nothing = torch.zeros_like(x)
-        along = functional.relu(x[graphs.source] + self.port_in(graphs.port))
-        against = functional.relu(x[graphs.target] + self.port_out(graphs.port))
-        came_in = nothing.index_add(0, graphs.target, along)
-        went_out = nothing.index_add(0, graphs.source, against)
+        along = functional.relu(x[source] + self.port_in(port))
+        against = functional.relu(x[target] + self.port_out(port))
+        came_in = nothing.index_add(0, target, along)
+        went_out = nothing.index_add(0, source, against)
         renewed: Tensor = self.norm(x + self.mlp(torch.cat([x, came_in, went_out], dim=1)))
         return renewed
 
 
 class GraphNetwork(nn.Module):
     """Functional DAGs to Gaussians over the latent space.
+
+    A node knows its place in the canonical order of its graph, and the readout keeps what nodes say apart by
+    place: what sums alone would tell only after as many rounds as a graph is deep, and what a decoder that
+    writes nodes down in an order needs. Isomorphic graphs still have one vector.
 
     Parameters
     ----------
@@ -108,21 +150,26 @@ class GraphNetwork(nn.Module):
     def __init__(self, dim: int, width: int, layers: int) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU(), nn.Linear(width, width))
+        self.ranks = nn.Embedding(RANKS, width)
         self.rounds = nn.ModuleList(Round(width) for _ in range(layers))
-        # Widened before it is summed: a sum of narrow states would not say which node said what.
-        self.widen = nn.Linear(2 * width, 4 * width)
+        self.say = nn.Linear(2 * width, _SAID)
         last = nn.Linear(4 * width, 2 * dim)
         with torch.no_grad():
             last.bias[dim:] += _START
-        self.readout = nn.Sequential(nn.Linear(4 * width + 1, 4 * width), nn.ReLU(), last)
+        self.readout = nn.Sequential(nn.Linear(RANKS * _SAID, 4 * width), nn.ReLU(), last)
 
     def forward(self, graphs: PackedGraphs) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the latent; float32, shape (n_graphs, dim) each."""
-        first = x = self.enter(graphs.x)
+        source, target, port = (torch.from_numpy(row) for row in graphs.edges)
+        first = x = self.enter(graphs.kinds)[torch.from_numpy(graphs.kind)] + self.ranks(
+            torch.from_numpy(graphs.rank)
+        )
         for layer in self.rounds:
-            x = layer(x, graphs)
-        said = functional.relu(self.widen(torch.cat([first, x], dim=1)))
-        total = said.new_zeros(graphs.n_graphs, said.shape[1]).index_add(0, graphs.graph, said)
-        size = torch.bincount(graphs.graph, minlength=graphs.n_graphs).clamp(min=1)[:, None].to(total.dtype)
-        mean, log_variance = self.readout(torch.cat([total / size.sqrt(), size.log()], dim=1)).chunk(2, dim=1)
+            x = layer(x, source, target, port)
+        said = self.say(torch.cat([first, x], dim=1))
+        # One slot a place; what shares the last one is summed.
+        slot = np.repeat(RANKS * np.arange(len(graphs)), np.diff(graphs.node_ptr)) + graphs.rank
+        slots = said.new_zeros(RANKS * len(graphs), _SAID).index_add(0, torch.from_numpy(slot), said)
+        readout = self.readout(slots.view(len(graphs), -1))
+        mean, log_variance = readout.chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 4.0)

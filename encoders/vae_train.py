@@ -86,7 +86,7 @@ def train_vae(
         Told every `_REPORT` steps.
     """
     rng = generator(seed, "vae", "train")
-    reduced, wanted = reduce_batch(batch), torch.from_numpy(ids)
+    graphs, wanted = PackedGraphs.of(reduce_batch(batch)), torch.from_numpy(ids)
     share = np.cumsum(weights) / np.sum(weights)
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=1e-4)
     model.train()
@@ -96,7 +96,7 @@ def train_vae(
         for group in optimiser.param_groups:
             group["lr"] = plan.learning_rate * falling * min(1.0, (done + 1 / plan.steps) / _WARM_UP)
         rows = np.searchsorted(share, rng.random(plan.batch_size), side="right").clip(max=len(ids) - 1)
-        missed, divergence = model.losses(PackedGraphs.of(reduced.pick(rows)), wanted[rows])
+        missed, divergence = model.losses(graphs.pick(rows), wanted[rows])
         loss = (missed + plan.divergence * min(1.0, 3.0 * done) * divergence).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -105,11 +105,10 @@ def train_vae(
         if (step + 1) % _REPORT == 0 or step + 1 == plan.steps:
             progress("train vae", step + 1, plan.steps)
     model.eval()
-    drawn = rng.permutation(len(reduced))[:_MEASURED]
-    spread_latents(model, reduced.pick(drawn))
+    spread_latents(model, graphs.pick(rng.permutation(len(graphs))[:_MEASURED]))
 
 
-def spread_latents(model: VAEModel, reduced: GraphBatch) -> None:
+def spread_latents(model: VAEModel, graphs: PackedGraphs) -> None:
     """Set the fixed linear layer that makes the latents of these graphs N(0, I) as a whole.
 
     What is measured is the aggregated posterior: the covariance of the means plus the mean variance. So a
@@ -117,9 +116,9 @@ def spread_latents(model: VAEModel, reduced: GraphBatch) -> None:
     """
     means, variances = [], []
     with torch.inference_mode():
-        for start in range(0, len(reduced), 2048):
-            part = reduced.take(start, min(start + 2048, len(reduced)))
-            mean, log_variance = model.encoder(PackedGraphs.of(part))
+        for start in range(0, len(graphs), 2048):
+            rows = np.arange(start, min(start + 2048, len(graphs)))
+            mean, log_variance = model.encoder(graphs.pick(rows))
             means.append(mean.double())
             variances.append(log_variance.double().exp())
     mean, variance = torch.cat(means), torch.cat(variances).mean(dim=0)

@@ -7,7 +7,6 @@ choices or its cells, and for NAS-Bench-101.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArchitectureError
+from archindex.core.ranks import canonical_ranks
 from archindex.spaces.base import Enumerable
 from archindex.spaces.nasbench101_cells import MAX_EDGES, MAX_VERTICES, OPS, Cell, PackedCells
 
@@ -137,8 +137,8 @@ class ChoiceDecisions:
 class NASBench101Decisions:
     """Decisions of NAS-Bench-101: vertex by vertex its kind, then what feeds it as a bit mask.
 
-    Kinds are 1 to 3 for the ops and 4 for the output, after which there is nothing to decide. Of the orders
-    of its vertices, a cell is decided in that whose sequence comes first.
+    Kinds are 1 to 3 for the ops and 4 for the output, after which there is nothing to decide. The
+    vertices of a cell are decided in their canonical order (`archindex.core.ranks`).
 
     What may follow is exact. To finish a cell takes at least as many edges as there are vertices that feed
     none yet, and the output alone reaches that number; so a choice is allowed as long as the edges spent and
@@ -204,39 +204,18 @@ class NASBench101Decisions:
             If a string names no architecture.
         """
         cells = PackedCells.from_cells(self._space._parse(text) for text in natives)
-        found = np.zeros((len(cells), self.length), dtype=np.int64)
-        sizes = cells.n_vertices
-        for n in np.unique(sizes):
-            rows = np.flatnonzero(sizes == n)
-            found[rows, : 2 * (n - 1)] = _least(cells.take(rows), int(n))
-        return found
+        batch = cells.graphs()
+        rank, n_nodes = canonical_ranks(batch), np.diff(batch.node_ptr)
+        source, target, _ = batch.edges
+        sources = np.zeros(batch.n_nodes, dtype=np.int64)
+        np.bitwise_or.at(sources, target, 1 << rank[source])
+        interior = np.pad(cells.ops + 1, ((0, 0), (1, 1)))  # the input, and what is behind the ops
+        interior[np.arange(len(cells)), n_nodes - 1] = _OUTPUT
+        kind = interior[np.arange(MAX_VERTICES) < n_nodes[:, None]]
+        # A place for the input as well, which is then left out.
+        found = np.zeros((len(cells), MAX_VERTICES, 2), dtype=np.int64)
+        found[batch.node_graph, rank] = np.stack([kind, sources], axis=1)
+        return found[:, 1:].reshape(-1, self.length)
 
 
 _OUTPUT: Final = len(OPS) + 1
-
-
-def _least(cells: PackedCells, n: int) -> Ids:
-    """Return the sequence that comes first among all orders of the vertices of cells of one size."""
-    adjacency = np.zeros((len(cells), n, n), dtype=np.int64)
-    for y in range(1, n):
-        for x in range(y):
-            adjacency[:, x, y] = cells.bits >> (x + y * (y - 1) // 2) & 1
-    kinds = np.full((len(cells), n - 1), _OUTPUT)
-    kinds[:, : n - 2] = cells.ops[:, : n - 2] + 1
-    weight = 1 << np.arange(n)
-    best = np.full((len(cells), 2 * (n - 1)), np.iinfo(np.int64).max)
-    least = np.full(len(cells), np.iinfo(np.int64).max)
-    for inner in itertools.permutations(range(1, n - 1)):
-        order = (0, *inner, n - 1)
-        moved = adjacency[:, order][:, :, order]
-        forward = ~np.tril(moved).any(axis=(1, 2))
-        sources = np.einsum("nxy,x->ny", moved[forward], weight)[:, 1:]
-        kind = kinds[forward][:, np.array(order[1:]) - 1]
-        sequence = np.stack([kind, sources], axis=2).reshape(-1, 2 * (n - 1))
-        # As the digits of one number they compare like the sequence: 3 bits a kind, 6 bits a mask.
-        key = ((kind << 6 | sources) << 9 * np.arange(n - 2, -1, -1)).sum(axis=1)
-        rows = np.flatnonzero(forward)
-        better = key < least[rows]
-        least[rows[better]] = key[better]
-        best[rows[better]] = sequence[better]
-    return best

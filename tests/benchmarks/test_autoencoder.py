@@ -1,0 +1,27 @@
+"""The section runs, and its rows hold what must be so however little was trained."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.encoding import autoencoder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ARCHINDEX_DATA" not in os.environ, reason="needs the benchmark tables")
+def test_autoencoder() -> None:
+    rows = autoencoder.measure(Path(os.environ["ARCHINDEX_DATA"]), quick=True)
+    assert [row["space"] for row in rows] == [name for name in autoencoder.SPACES for _ in range(3)]
+    for row in rows:
+        # Nobody looks up what is held out, and what was not trained on is not known.
+        if row["decoder"] == "look-up":
+            assert row["reconstruction"] == row["novel_likeliest"] == 0.0
+        if row["decoder"] == "vae":
+            assert row["valid"] == 1.0
+            assert row["unique_drawn"] > 0.5 and row["novel_drawn"] > 0.5
+        for key in ("reconstruction", "string", "valid_unmasked"):
+            assert 0.0 <= row[key] <= 1.0
+        assert row["tested_on"] == 100
