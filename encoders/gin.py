@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ from archindex.encoders.objectives import Objectives
 from archindex.encoders.train import TrainingPlan, train
 from archindex.encoders.training_set import TrainingSet
 
-EDIT_GROUPS = 100
+EDIT_GROUPS: Final = 60
 """Groups of small graphs that are compared by edit distance."""
+
+EDITS: Final = 0.004
+"""Weight of edit distances. Heavier, distances agree better with edits, but neighbours worse in accuracy."""
 
 
 class GINEncoder(LearnedEncoder):
@@ -97,7 +100,7 @@ class GINEncoder(LearnedEncoder):
             data = TrainingSet.of(
                 [batch], most=self._graphs, edit_groups=EDIT_GROUPS, seed=seed, labels=labels, weights=weights
             )
-            wanted = Objectives(structure=1.0, edits=0.2, labels=0.0 if labels is None else 0.3)
+            wanted = Objectives(edits=EDITS, labels=0.0 if labels is None else 0.3)
             model = self.empty_model(seed)
             train(model, data, TrainingPlan(self._epochs, objectives=wanted), seed=seed, progress=progress)
         self.adopt(model)

@@ -17,6 +17,7 @@ from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_int
 from archindex.core.errors import ArgumentError, StorageError, UnknownNameError
 from archindex.core.progress import Progress, silent
+from archindex.encoders.gin import EDITS
 from archindex.encoders.learned import one_thread
 from archindex.encoders.objectives import Objectives
 from archindex.encoders.train import CHECKPOINT, TrainingPlan, train
@@ -50,7 +51,7 @@ class Recipe:
     cells: dict[str, int]
     networks: dict[str, int]
     plan: TrainingPlan = field(default_factory=TrainingPlan)
-    edit_groups: int = 100
+    edit_groups: int = 60
     dim: int = 64
     width: int = 64
     layers: int = 4
@@ -73,11 +74,10 @@ class Recipe:
 
 def _universal() -> Recipe:
     # Spaces of cells of few ops have most to tell about single edits; they are also the ones searched most.
-    many = {"nasbench101": 16_000, "nasbench201": 16_000, "nasbench_graph": 6_000, "transnas101_micro": 6_000}
-    cells = {name: many.get(name, 2_000) for name in SPACES if name not in NAMED}
-    networks = {name: 100 for name in cells if isinstance(space(name), Buildable)}
-    wanted = Objectives(structure=1.0, edits=0.2)
-    return Recipe(cells, networks, TrainingPlan(epochs=24, patience=24, objectives=wanted), edit_groups=150)
+    many = {"nasbench101": 16_000, "nasbench201": 16_000, "nasbench_graph": 4_000, "transnas101_micro": 4_000}
+    cells = {name: many.get(name, 1_000) for name in SPACES if name not in NAMED}
+    networks = {name: 40 for name in cells if isinstance(space(name), Buildable)}
+    return Recipe(cells, networks, TrainingPlan(epochs=18, patience=18, objectives=Objectives(edits=EDITS)))
 
 
 RECIPES: Final = {"universal": _universal}

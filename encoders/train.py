@@ -128,7 +128,7 @@ def train(
         state.load(folder)
     rows, held_out = data.split(generator(seed, "held out"))
     checks = data.batches(held_out, plan.batch_size, plan.mixed, generator(seed, "checks"))
-    each = 4 if len(data.groups) and plan.objectives.edits else 0  # groups of a step
+    each = 2 if len(data.groups) and plan.objectives.edits else 0  # groups of a step
     while state.epoch < plan.epochs and state.since < plan.patience:
         rng = generator(seed, "epoch", state.epoch)
         model.train()
