@@ -24,17 +24,18 @@ SEEDS: Final = 5
 
 PROTOCOL: Final = (
     "Spearman's rho over all cells of the target, mean and standard deviation over 5 seeds, each of which "
-    "draws 20,000 labels. NAS-Bench-101: nb101.parquet, mean test accuracy after 108 epochs. NAS-Bench-201: "
-    "nb201.parquet, CIFAR-10 test accuracy. DARTS: darts_oncenas545.parquet, accuracy after 50 epochs; it chose nothing. "
-    "Learners and settings were chosen by the mean rho of four transfers within NAS-Bench-101: to cells with "
-    "a structural twin in NAS-Bench-201, to outputs that are not concatenated, to cells of at most 5 "
-    "vertices, and from networks above 4M params to those of at most 1.5M. That criterion was revised twice "
-    "after NAS-Bench-201 had been scored, and 15 variants had been scored there before this table was first "
-    "run. 'weighted' draws labelled cells by the density ratio of the unlabelled features of both spaces; "
-    "the criterion does not prefer it (.875 against .890), so it is a second row and no default. 'trees, shared "
-    "features' is one boosted-trees model on the same features with live params and FLOPs in absolute units. "
-    "Training-free: 'area' is log(1 + 9 conv3x3 + conv1x1) over live ops; 'area and depth' is the mean of "
-    "its normal scores and those of the mean number of weighted ops on a random walk."
+    "draws 20,000 labels. NAS-Bench-101: nb101.parquet, mean test accuracy after 108 epochs. NAS- "
+    "Bench-201: nb201.parquet, CIFAR-10 test accuracy. DARTS: darts_oncenas545.parquet, accuracy after 50 "
+    "epochs; it chose nothing. Learners and settings were chosen by the mean rho of four transfers within "
+    "NAS-Bench-101: to cells with a structural twin in NAS-Bench-201, to outputs that are not "
+    "concatenated, to cells of at most 5 vertices, and from networks above 4M params to those of at most "
+    "1.5M. That criterion was revised twice after NAS-Bench-201 had been scored, and 15 variants had been "
+    "scored there before this table was first run. 'weighted' draws labelled cells by the density ratio of "
+    "the unlabelled features of both spaces; the criterion does not prefer it (.875 against .890), so it "
+    "is a second row and no default. 'trees, shared features' is one boosted-trees model on the same "
+    "features with live params and FLOPs in absolute units. Training-free: 'area' is log(1 + 9 conv3x3 + "
+    "conv1x1) over live ops; 'area and depth' is the mean of its normal scores and those of the mean "
+    "number of weighted ops on a random walk."
 )
 
 
