@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from archindex.core.errors import ArgumentError
 from archindex.core.progress import Progress, silent
-from archindex.encoders.base import Encoder
+from archindex.encoders.base import Decoder, Encoder
 from archindex.spaces.base import SearchSpace
 
 
@@ -41,7 +40,7 @@ def fit_to(
         If the encoder has a decoder, and the space has no grammar; or there is too little to learn from.
     """
     batch = space.graphs(natives)
-    if "grammar" not in inspect.signature(encoder.fit).parameters:
+    if not isinstance(encoder, Decoder):
         encoder.fit(batch, seed=seed, progress=progress)
         return
     if not hasattr(space, "decisions"):

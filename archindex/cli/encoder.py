@@ -90,8 +90,9 @@ def show(sink: Sink, name: NameOrFolder) -> None:
         "decodes": yes[about["decodes"]],
         "fingerprint": about["fingerprint"],
         "weights": f"{about['bytes']:,} bytes" if about["bytes"] else None,
-        **_told(about["training"] or {}),
     }
+    for key, text in _told(about["training"] or {}).items():
+        lead.setdefault(key, text)
     width = max(map(len, lead))
     sink.emit(
         Document(
@@ -124,7 +125,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="COLUMN", help="Column that near architectures should share; an accuracy."),
     ] = None,
-    n: Annotated[int, typer.Option("--n", metavar="N", help="Architectures to draw.")] = 2_000,
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", help="Architectures to draw.")] = 2_000,
     seed: Seed = 0,
 ) -> None:
     """Measure whether near means alike, for several encoders.
@@ -199,7 +200,9 @@ def train(
     encoder: Annotated[
         str, typer.Option(metavar="NAME", help="Encoder to train on --space: gin, or vae to decode.")
     ] = "gin",
-    n: Annotated[int, typer.Option("--n", metavar="N", help="Architectures to draw of --space.")] = 12_000,
+    n: Annotated[
+        int, typer.Option("--n", "-n", metavar="N", help="Architectures to draw of --space.")
+    ] = 12_000,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a recipe that was stopped.")] = False,
 ) -> None:
@@ -218,9 +221,9 @@ def train(
 
     if (recipe is None) == (space is None):
         raise ArgumentError("expected either --recipe or --space", got="both" if recipe else "none of them")
-    if (out / "encoder.json").exists():
+    if (out / "encoder.json").exists() or (out.exists() and not out.is_dir()):
         raise ArgumentError(
-            f"expected no encoder in {out}", got="one", fix="give another folder to --out, or move it away"
+            "expected a folder without an encoder", got=str(out), fix="give another folder to --out"
         )
     with progress(sink) as report:
         if recipe is not None:
@@ -287,6 +290,7 @@ def _named(text: str) -> tuple[Encoder, Path | None]:
 
 def _facts(encoder: Encoder) -> dict[str, Any]:
     """Return what `ls` tells about an encoder."""
+    from archindex.encoders.base import Decoder
     from archindex.encoders.computed import ComputedEncoder
 
     try:
@@ -299,7 +303,7 @@ def _facts(encoder: Encoder) -> dict[str, Any]:
         "dim": encoder.dim,
         "learned": not isinstance(encoder, ComputedEncoder),
         "fit": fingerprint is None,
-        "decodes": hasattr(encoder, "decode"),
+        "decodes": isinstance(encoder, Decoder),
         "fingerprint": fingerprint,
     }
 

@@ -100,11 +100,12 @@ def test_train_on_a_space_then_show_and_eval(
     assert shown["training"] is None
 
     # What was saved is taken as it is, and not fitted again.
-    found = cli("encoder", "eval", out, "--data", "nasbench201", "--n", "100", "--format", "json")
+    found = cli("encoder", "eval", out, "--data", "nasbench201", "-n", "100", "--format", "json")
     assert found.json["encoders"][0]["tau"] == Sample(small_table, n=100).measure(expected).tau
     again = cli(*arguments, "--out", out)
     assert (again.code, again.out) == (2, "")
-    assert "expected no encoder" in again.err
+    assert "expected a folder without an encoder" in again.err
+    assert cli(*arguments, "--out", out / "encoder.json").code == 2
 
 
 @pytest.mark.usefixtures("small_recipe")
