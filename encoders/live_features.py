@@ -74,10 +74,10 @@ def live_features(batch: GraphBatch) -> npt.NDArray[np.float32]:
         return np.asarray(joined / n_terms * (1.0 - ops[nodes]))
 
     def add(joined: Floats, nodes: Ints, n_terms: Floats) -> Floats:
-        return joined + lengths[nodes]
+        return np.asarray(joined + lengths[nodes])
 
     def count(joined: Floats, nodes: Ints, n_terms: Floats) -> Floats:
-        return np.minimum(joined, _CEILING)
+        return np.asarray(np.minimum(joined, _CEILING))
 
     walk = dags.at_output(dags.flow(np.zeros((n, 6)), np.add, moments))
     inputs = np.repeat((dags.batch.op == OP_ID["input"])[:, None], 5, axis=1).astype(np.float64)
