@@ -56,7 +56,7 @@ class Expander:
         import torch
 
         from archindex.convert.torch_import import from_torch
-        from archindex.convert.torch_run import Runner
+        from archindex.convert.torch_run import Hollow, Runner
 
         if not isinstance(architecture, Architecture):
             raise ArgumentError("expected an Architecture", got=architecture, fix="parse it with its space")
@@ -65,10 +65,11 @@ class Expander:
             raise ArgumentError("expected an architecture of a space that builds modules", got=space.name)
         chosen = check_choice(f"data set of {space.name}", dataset or space.datasets[0], space.datasets)
         self._runner = self._runner or Runner()
-        with torch.device("meta"):
-            key = (space.name, chosen)
-            if key not in self._inputs:
+        key = (space.name, chosen)
+        if key not in self._inputs:
+            with torch.device("meta"):
                 self._inputs[key] = space.example_inputs(chosen)
+        with Hollow():
             module = space.build_module(architecture, chosen)
         try:
             return self._runner.network(module, self._inputs[key])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 
 from archindex.convert.builder import Builder, Value
 from archindex.convert.finish import finish
@@ -26,6 +27,23 @@ from archindex.convert.torch_trace import Trace
 from archindex.core.errors import ArgumentError
 
 _KNOWN_ELEMENTS: Final = 1 << 16
+
+_MAKERS: Final = frozenset(_device_constructors())
+"""Functions that make tensors on a device."""
+
+_DRAWS: Final = (
+    frozenset(
+        getattr(nn.init, f"{name}_")
+        for name in ("uniform", "normal", "trunc_normal", "constant", "ones", "zeros", "eye", "dirac")
+    )
+    | frozenset(
+        getattr(nn.init, f"{kind}_{name}_")
+        for kind in ("kaiming", "xavier")
+        for name in ("uniform", "normal")
+    )
+    | {Tensor.fill_, Tensor.zero_, Tensor.uniform_, Tensor.normal_}
+)
+"""Functions that give weights their first numbers."""
 
 _SIMPLE: Final = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout})
 
@@ -41,6 +59,19 @@ class _Met:
     several: type | None
     changes: bool  # its first operand, in place
     views: bool  # results that are operands or parts of them
+
+
+class Hollow(TorchFunctionMode):
+    """Modules that are built inside have weights with a shape and no numbers, not even for a moment."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Make tensors on ``meta``, and leave out what would fill them."""
+        kwargs = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        if func in _MAKERS and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "meta"}
+        return func(*args, **kwargs)
 
 
 class Runner:
@@ -66,7 +97,7 @@ class Runner:
         ArgumentError
             If the forward pass needs numbers, changes a tensor in place, or fails.
         """
-        with evaluating(module), quiet_torch(), torch.no_grad(), torch.device("meta"):
+        with evaluating(module), quiet_torch(), torch.no_grad():
             watch = _Watch(self._met, module)
             try:
                 for i, tensor in enumerate(inputs):
@@ -118,15 +149,19 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tensors: list[Tensor] = []
+        kwargs = kwargs or {}
+        if func in _MAKERS and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "meta"}
         try:
             key = (func, _key(args, tensors), _key(kwargs, tensors) if kwargs else None)
         except TypeError:  # an argument that has no key, such as a module
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
         if key not in self.met:
-            self.met[key] = _trace(func, args, kwargs or {}, tensors)
+            with torch.device("meta"):
+                self.met[key] = _trace(func, args, kwargs, tensors)
         met = self.met[key]
         if met is None:
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
         given: dict[str, Value | list[Value]] = dict(met.constants)
         for name, tensor in zip(met.operands, tensors, strict=True):
             value = self.values.get(id(tensor))
