@@ -155,7 +155,7 @@ class GINModel(nn.Module):
         self.join_position = nn.Linear(POSITIONS, 2 * width)
         # One hidden layer: with two, neighbours told accuracy worse.
         self.readout = nn.Sequential(
-            nn.Linear(6 * width + 1, 2 * width), nn.ReLU(), nn.Linear(2 * width, dim)
+            nn.Linear(6 * width + 1, 4 * width), nn.ReLU(), nn.Linear(4 * width, dim)
         )
 
     def forward(self, graphs: GraphTensors) -> Tensor:

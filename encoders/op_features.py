@@ -87,7 +87,8 @@ _OF_OP: Final[dict[str, dict[str, float]]] = {
 _OF_WORD: Final = (
     ("attention", "attention"), ("attn", "attention"), ("mbconv", "mbconv"), ("sep", "separable_conv"),
     ("deconv", "transposed_conv"), ("convtranspose", "transposed_conv"), ("conv", "conv"),
-    ("lstm", "recurrent"), ("gru", "recurrent"), ("rnn", "recurrent"), ("recurrent", "recurrent"), ("globalav", "global_avg_pool"),
+    ("lstm", "recurrent"), ("gru", "recurrent"), ("rnn", "recurrent"), ("recurrent", "recurrent"),
+    ("globalav", "global_avg_pool"),
     ("max", "max_pool"), ("pool", "avg_pool"), ("norm", "norm"), ("embed", "embedding"), ("linear", "linear"),
     ("gemm", "linear"), ("dense", "linear"), ("matmul", "matmul"), ("relu", "relu"), ("gelu", "gelu"),
     ("swish", "silu"), ("mish", "silu"), ("selu", "elu"), ("softmax", "softmax"), ("sigmoid", "sigmoid"),

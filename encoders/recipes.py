@@ -75,9 +75,9 @@ class Recipe:
 def _universal() -> Recipe:
     # Spaces of cells of few ops have most to tell about single edits; they are also the ones searched most.
     many = {"nasbench101": 16_000, "nasbench201": 16_000, "nasbench_graph": 4_000, "transnas101_micro": 4_000}
-    cells = {name: many.get(name, 1_000) for name in SPACES if name not in NAMED}
-    networks = {name: 40 for name in cells if isinstance(space(name), Buildable)}
-    return Recipe(cells, networks, TrainingPlan(epochs=18, patience=18, objectives=Objectives(edits=EDITS)))
+    cells = {name: many.get(name, 600) for name in SPACES if name not in NAMED}
+    networks = {name: 24 for name in cells if isinstance(space(name), Buildable)}
+    return Recipe(cells, networks, TrainingPlan(epochs=30, patience=30, objectives=Objectives(edits=EDITS)))
 
 
 RECIPES: Final = {"universal": _universal}

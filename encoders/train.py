@@ -30,6 +30,9 @@ from archindex.encoders.training_set import GROUP, TrainingSet, edited
 CHECKPOINT = "checkpoint.safetensors"
 """File of a training that has not ended, in the folder where the encoder will be."""
 
+LEAST_STRESS = 1e-4
+"""Stress below which a batch counts as learned."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -56,8 +59,8 @@ class TrainingPlan:
     epochs: int = 30
     batch_size: int = 128
     patience: int = 8
-    learning_rate: float = 3e-3
-    mixed: float = 0.25
+    learning_rate: float = 1.5e-3
+    mixed: float = 0.05
     objectives: Objectives = field(default_factory=Objectives)
 
 
@@ -166,7 +169,8 @@ def _loss(
     graphs = data.graphs.pick(rows)
     vectors = learner.model(GraphTensors.of(graphs))
     near = torch.from_numpy(data.structure[rows])
-    loss = wanted.structure * objectives.stress(vectors, torch.cdist(near, near))
+    # The logarithm: sources whose distances are easy to hold would else count ever less against hard ones.
+    loss = wanted.structure * torch.log(objectives.stress(vectors, torch.cdist(near, near)) + LEAST_STRESS)
     if groups is not None:
         members = data.graphs.pick(data.groups[groups].reshape(-1))
         grouped = learner.model(GraphTensors.of(members)).reshape(len(groups), GROUP, -1)

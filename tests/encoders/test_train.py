@@ -39,7 +39,7 @@ def model() -> GINModel:
         return GINModel(16, 16, 2)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for a killed process."""
 
 
@@ -48,12 +48,12 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(data: TrainingSet, tmp_path:
 
     def stop(stage: str, done: int, total: int) -> None:
         if done == 2:
-            raise Stopped
+            raise StoppedError
 
     with one_thread():
         straight, resumed = model(), model()
         losses = train(straight, data, plan, seed=3, progress=lambda *_: None)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             train(model(), data, plan, seed=3, progress=stop, folder=tmp_path)
         assert (tmp_path / CHECKPOINT).exists()
         again = train(resumed, data, plan, seed=3, progress=lambda *_: None, folder=tmp_path)
