@@ -350,7 +350,7 @@ def build(
     path: str | Path,
     data: str | Table | Sequence[str | Table] = "nasbench201",
     *,
-    encoder: str = "structural",
+    encoder: str = "universal",
     engine: str = "auto",
     metric: Metric = "l2",
     seed: int = 0,
@@ -366,7 +366,8 @@ def build(
     data : str, Table, or a sequence of them
         Data sets by name, or tables.
     encoder : str
-        ``"structural"`` (training-free) or ``"gin"`` (learned).
+        ``"universal"`` (comes trained), ``"structural"`` (nothing learned), ``"gin"`` (learns from these
+        architectures) or another of ``archindex encoder ls``.
     engine : str
         ``"exact"``, ``"hnsw"``, ``"ivf"`` or ``"auto"``.
     metric : {"l2", "cosine"}

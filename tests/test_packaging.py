@@ -55,6 +55,11 @@ def test_the_only_top_level_of_the_wheel_is_archindex(wheel: dict[str, bytes]) -
     assert {top for top in tops if not top.endswith(".dist-info")} == {"archindex"}
 
 
+def test_the_weights_of_the_universal_encoder_are_in_the_wheel(wheel: dict[str, bytes]) -> None:
+    for path in (ROOT / "encoders" / "universal_weights").iterdir():
+        assert wheel[f"archindex/encoders/universal_weights/{path.name}"] == path.read_bytes()
+
+
 def test_every_source_file_is_in_the_wheel(wheel: dict[str, bytes]) -> None:
     sources = {
         f"archindex/{p.relative_to(ROOT)}": p for folder in OUTER for p in (ROOT / folder).rglob("*.py")

@@ -29,8 +29,8 @@ def build(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder to make.", show_default=False)],
     data: Annotated[list[str], typer.Option(metavar="NAME", help="Data set to index; may be given again.")],
     encoder: Annotated[
-        str, typer.Option(metavar="NAME", help="structural (training-free) or gin (learned).")
-    ] = "structural",
+        str, typer.Option(metavar="NAME", help="universal (comes trained), or another of encoder ls.")
+    ] = "universal",
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="exact, hnsw, ivf, or auto to choose by size.")
     ] = "auto",

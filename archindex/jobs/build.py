@@ -42,7 +42,7 @@ def build_index(
     path: Path,
     data: Sequence[Table | str],
     *,
-    encoder: str = "structural",
+    encoder: str = "universal",
     engine: str = "auto",
     metric: Metric = "l2",
     seed: int = 0,
