@@ -138,7 +138,7 @@ class _Cells(Dags):
         """Add up `weight` over the inner nodes of each graph by `column`; shape (len(self), n_columns)."""
         cells = self.graph[self.inner] * n_columns + column[self.inner]
         filled = np.bincount(cells, weights=weight[self.inner], minlength=len(self) * n_columns)
-        return filled.reshape(-1, n_columns)
+        return np.asarray(filled, dtype=np.float64).reshape(-1, n_columns)
 
     def by_kind_and_place(self, place: npt.NDArray[np.number], weight: Floats) -> Floats:
         """Add up `weight` of the inner nodes by kind and place; shape (len(self), 28)."""
@@ -148,7 +148,8 @@ class _Cells(Dags):
     def edges_by(self, column: Ints, n_columns: int, weight: Floats) -> Floats:
         """Add up `weight` over the edges of each graph by `column`; shape (len(self), n_columns)."""
         cells = self.graph[self.target] * n_columns + column
-        return np.bincount(cells, weights=weight, minlength=len(self) * n_columns).reshape(-1, n_columns)
+        filled = np.bincount(cells, weights=weight, minlength=len(self) * n_columns)
+        return np.asarray(filled, dtype=np.float64).reshape(-1, n_columns)
 
 
 def _paths(cells: _Cells) -> dict[str, Floats]:
@@ -209,7 +210,7 @@ def _sequences(cells: _Cells) -> dict[str, Floats]:
 
     def kinds_beside(node: Ints, other: Ints, weight: Floats) -> Floats:
         beside = np.bincount(node * 6 + cells.kind[other], weights=weight, minlength=n * 6)
-        return beside.reshape(n, 6)
+        return np.asarray(beside, dtype=np.float64).reshape(n, 6)
 
     before = kinds_beside(target, source, one)
     for name, into, out in (

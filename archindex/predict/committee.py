@@ -25,7 +25,7 @@ _CLIP: Final = 6.0  # a column that hardly ever varies among the labelled may be
 
 
 class Committee(RankPredictor):
-    """Base of predictors made of networks with outputs in no unit. A subclass gives `_trained` and `_outputs`.
+    """Base of predictors made of networks with outputs in no unit. Subclasses give `_trained`, `_outputs`.
 
     What a member says of its own fold sets the line from outputs to scores, and the noise about it; where
     members differ, the standard deviation is larger.
@@ -41,8 +41,10 @@ class Committee(RankPredictor):
 
     def _learn(self, x: Columns, points: Singles, scores: Floats, seed: int) -> Prediction:
         # Hidden layers want columns of like size, which the scaling to distances does not give.
-        self._centre, spread = points.mean(axis=0), points.std(axis=0)
-        self._inverse = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0).astype(np.float32)
+        spread: Singles = points.std(axis=0)
+        varies = spread > 0
+        self._centre: Singles = points.mean(axis=0)
+        self._inverse = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
         inputs, fold = self._inputs(points), folds(len(scores), MEMBERS, seed)
         self._members = [
             self._trained(inputs[fold != i], scores[fold != i], seed + i) for i in range(fold.max() + 1)
@@ -51,7 +53,7 @@ class Committee(RankPredictor):
         held_out = raw[fold, np.arange(len(scores))]
         self._middle = float(held_out.mean())
         off = held_out - self._middle
-        self._slope = max(float(off @ scores / max(off @ off, _LEAST_NOISE)), _LEAST_NOISE)
+        self._slope = max(float(off @ scores) / max(float(off @ off), _LEAST_NOISE), _LEAST_NOISE)
         self._noise = float(np.mean((scores - self._slope * off) ** 2)) + _LEAST_NOISE
         return Prediction(self._slope * off, np.sqrt(raw.var(axis=0) * self._slope**2 + self._noise))
 
@@ -62,4 +64,4 @@ class Committee(RankPredictor):
         return Prediction(each.mean(axis=0), np.sqrt(each.var(axis=0) + self._noise))
 
     def _inputs(self, points: Singles) -> Singles:
-        return np.clip((points - self._centre) * self._inverse, -_CLIP, _CLIP)
+        return np.asarray(np.clip((points - self._centre) * self._inverse, -_CLIP, _CLIP))

@@ -62,7 +62,7 @@ class NetworkEnsemble(Committee):
                 rows = torch.randint(len(y), (size,))
                 loss = _hinge(network(x[rows])[:, 0], y[rows])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
         return network.eval()

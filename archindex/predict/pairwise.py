@@ -70,7 +70,7 @@ class PairwiseComparator(Committee):
                 better = (torch.sign(y[one] - y[other]) + 1) / 2
                 loss = nn.functional.binary_cross_entropy_with_logits(odds, better)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
         both.eval()

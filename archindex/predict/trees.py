@@ -59,5 +59,7 @@ class BoostedTrees(RankPredictor):
         return trees.fit(points, scores)
 
     def _score(self, points: npt.NDArray[np.float32]) -> Prediction:
+        if not len(points):  # scikit-learn refuses
+            return Prediction(np.empty(0), np.empty(0))
         mean = np.mean([trees.predict(points) for trees in self._trees], axis=0)
         return Prediction(mean, np.full(len(points), self._noise))

@@ -142,6 +142,6 @@ class PredictorCase:
         with pytest.raises(ArgumentError):
             self.fitted().predict({name: few[name] for name in list(few)[:-1]})
         with pytest.raises(ArgumentError):
-            self.fitted().predict(few | {"flow": few["flow"][:, :-1]})
+            self.fitted().predict({**few, "flow": few["flow"][:, :-1]})
         with pytest.raises(ArgumentError):
-            self.fitted().predict(few | {"flow": few["flow"][:-1]})
+            self.fitted().predict({**few, "flow": few["flow"][:-1]})

@@ -32,7 +32,7 @@ PEER_DRAWS: Final = 3
 PEER_SIZE: Final = 1  # the second size of each space
 PROTOCOL: Final = (
     "Labels: the first n of a random permutation of the table, seeds 0 to 9 (mean test accuracies; nb101 "
-    "after 108 epochs, nb201 CIFAR-10). Test: nb201 all others; nb101 those not labelled of 20,000 drawn with "
+    "after 108 epochs, nb201 CIFAR-10). Test: nb201 all others; nb101 those not labelled of 20,000 drawn by "
     "seed 10, a sample of the rest. No label of another space is used. All that is learned comes from the "
     "labelled ones, by marginal likelihood or cross-validation; features, settings and weights of the blend "
     "were developed by their tau on both tables with label draws of other seeds (from 100). structural: one "
@@ -99,10 +99,10 @@ def plain(table: Table, rows: npt.NDArray[np.int64]) -> Groups:
     """Return the features of `benchmarks.plain_gp` as one group, each part scaled to equal spread."""
     parts = []
     for name in _PLAIN:
-        values = table.groups[name]
+        values = table.groups[name].astype(np.float64)
         if name in UNITS:
             spread = values.std(axis=0)
-            values = values / np.where(spread > 0, spread, 1.0)
+            values /= np.where(spread > 0, spread, 1.0)
         parts.append(values[rows] / np.sqrt(max(float(values.var(axis=0).sum()), 1e-9)))
     return {"plain": np.hstack(parts).astype(np.float32)}
 
