@@ -23,6 +23,9 @@ Ints = npt.NDArray[np.int64]
 NEIGHBOURS: Final = 10
 """Neighbours that the field's kNN measures look at."""
 
+_TIE: Final = 1e-5
+"""Squared distances that differ by less, as a share of the mean one from the centre, are taken as equal."""
+
 _BLOCK: Final = 1024  # rows whose distances to all others are held at a time
 
 
@@ -50,16 +53,18 @@ def nearest_others(vectors: npt.ArrayLike, k: int = NEIGHBOURS, *, seed: int = 0
     points = check_vectors("vectors", vectors)
     if len(points) <= check_int("k", k, low=1):
         raise ArgumentError(f"expected more than {k} vectors", got=len(points))
-    # Which of equally far rows a partition keeps depends on their order, so that is drawn.
-    order = generator(seed, "nearest others").permutation(len(points))
-    points = _centred(points)[order]
+    points = _centred(points)
     squares = (points * points).sum(axis=1)
+    # Rounding would decide among equally far rows, and it depends on where they lie: what is drawn is larger.
+    rng = generator(seed, "nearest others")
+    tie = np.float32(_TIE * (float(squares.mean()) or 1.0))
     nearest = np.empty((len(points), k), dtype=np.int64)
     for start in range(0, len(points), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(points)))
         distances = squares - 2 * points[rows] @ points.T
+        distances += tie * rng.random(distances.shape, dtype=np.float32)
         np.fill_diagonal(distances[:, rows], np.inf)
-        nearest[order[rows]] = order[np.argpartition(distances, k - 1, axis=1)[:, :k]]
+        nearest[rows] = np.argpartition(distances, k - 1, axis=1)[:, :k]
     return nearest
 
 

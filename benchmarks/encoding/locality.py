@@ -160,7 +160,7 @@ def nasbench101(data: Path, quick: bool) -> Cells:
 def _encoded(cells: Cells, quick: bool) -> Iterator[tuple[str, Floats, dict[str, Any]]]:
     """Give the vectors of every encoder, and what to tell of it.
 
-    The CPU seconds that fitting took are 0 where there is no need.
+    The CPU seconds of fitting are those of the graphs alone where there is nothing to fit.
     """
     yield ONE_HOT, cells.one_hot, {"dim": cells.one_hot.shape[1], "fit_cpu_seconds": 0.0, "fingerprint": ""}
     for name in ENCODERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,9 @@ def test_nearest_others_are_those_of_a_full_table_of_distances() -> None:
     found = nearest_others(POINTS, 7)
     assert found.shape == (1500, 7)
     expected = np.sort(distances, axis=1)[:, :7]
-    np.testing.assert_allclose(np.sort(np.take_along_axis(distances, found, axis=1), axis=1), expected)
+    np.testing.assert_allclose(
+        np.sort(np.take_along_axis(distances, found, axis=1), axis=1), expected, rtol=1e-4
+    )
 
 
 def test_equal_vectors_are_neighbours_in_an_order_that_the_seed_draws() -> None:
@@ -43,6 +46,17 @@ def test_equal_vectors_are_neighbours_in_an_order_that_the_seed_draws() -> None:
     assert (few[0] != few[2]).any()
     # No row is preferred for its place in the table.
     assert abs(few[0].mean() - 149.5) < 20
+
+
+def test_ties_are_drawn_evenly() -> None:
+    # All strings of four letters out of five: the 16 at Hamming distance 1 are equally far.
+    letters = np.array(list(itertools.product(range(5), repeat=4)))
+    values = 2.0 ** letters.sum(axis=1)
+    away = (letters[:, None] != letters[None]).sum(axis=2) == 1
+    expected = np.abs(values[:, None] - values)[away].mean()
+    found = nearest_others(np.eye(5)[letters].reshape(len(letters), -1))
+    assert np.take_along_axis(away, found, axis=1).all()
+    assert neighbour_difference(found, values) == pytest.approx(expected, rel=0.03)
 
 
 def test_neighbour_measures_by_hand() -> None:
