@@ -101,7 +101,7 @@ def test_many_labels_are_left_out_in_closed_form() -> None:
     covariance = model._covariance(model._z).astype(np.float64) + model._hyper.noise * np.eye(n)
     scores = process._scale.scores
     alone = covariance[7, without] @ np.linalg.solve(covariance[np.ix_(without, without)], scores[without])
-    np.testing.assert_allclose(missed[7], scores[7] - alone, rtol=1e-5)
+    np.testing.assert_allclose(missed[7], scores[7] - alone, atol=1e-4)  # the kernel is float32
     believed = process.predict({"all": x[n:]})
     assert 0.85 <= (np.abs(believed.mean - y[n:]) <= 1.645 * believed.std).mean() <= 0.95
 
