@@ -28,10 +28,10 @@ its own is part of ``setting``: a dilation or kernel that differs between axes, 
 recurrent layer, the rows of an embedding, exponents, slopes and bounds of activations.
 
 Left out on purpose: whether a layer has a bias, the numbers of constants, epsilons of norms, and which layers
-share their weights. Left out so far, and thus alike: padding that differs between sides or axes, padding
-modes, output padding, groups of a group norm, normalised axes, modes of upsampling, how pools treat
-their border, dilation of pools, causal attention, heads of attention that is written out in another way than
-the one above, and arguments of ops that keep their own names.
+share their weights. Left out so far, and thus alike: padding that differs between sides or axes, output
+padding, normalised axes, how corners are aligned in upsampling, constant masks of attention, heads of
+attention that is written out in another way than the one above, and arguments of ops that keep their own
+names.
 """
 
 from __future__ import annotations

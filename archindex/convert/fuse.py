@@ -56,6 +56,10 @@ class _Match:
         source = step.inputs[0][0]
         if self.steps[source].op == "add" and self._only(source) and self._split_mask(source):
             source = self._product
+        elif self.steps[source].op == "where" and self._only(source) and len(self.steps[source].inputs) == 1:
+            # A constant mask that chooses between the product and minus infinity.
+            self.inside.add(source)
+            source = self.steps[source].inputs[0][0]
         source = self._unscaled(source)
         product = self.steps[source]
         if product.op != "matmul" or len(product.inputs) != 2 or not self._only(source):

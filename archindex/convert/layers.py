@@ -62,14 +62,33 @@ def pool(
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: float | None,
+    dilation: Sequence[int] = (),
+    counts_padding: bool = False,
+    ceil: bool = False,
 ) -> Value:
-    """Add ``avg_pool`` or ``max_pool``; an average over the whole image is ``global_avg_pool``."""
+    """Add ``avg_pool`` or ``max_pool``; an average over the whole image is ``global_avg_pool``.
+
+    `counts_padding`: whether the zeros around an image count in an average. `ceil`: whether a window that
+    begins inside and ends outside counts; said only where there is one.
+    """
     whole = x.shape is not None and tuple(kernel) == x.shape[2:] and not padding
     if op == "avg_pool" and whole:
         return build.op("global_avg_pool", name, [x], shape)
     attrs = _window(kernel, stride, padding)
-    if len(kernel) > 2:
-        attrs |= setting(tuple(kernel[1:-1]), tuple(stride[1:-1]))
+    if any(d != 1 for d in dilation):
+        attrs["dilation"] = dilation[0]
+    inner = (tuple(kernel[1:-1]), tuple(stride[1:-1])) if len(kernel) > 2 else ()
+    border = ["padding counts"] if counts_padding and padding and op == "avg_pool" else []
+    if ceil and shape is not None and x.shape is not None:
+        # With a mean padding p, floor takes 1 + (size + 2 p - reach) // stride windows.
+        reach = [(dilation[i] if dilation else 1) * (k - 1) + 1 for i, k in enumerate(kernel)]
+        floor = [
+            1 + int(size + 2 * (padding or 0) - r) // s
+            for size, r, s in zip(x.shape[2:], reach, stride, strict=True)
+        ]
+        border += ["ceil"] if tuple(floor) != shape[2:] else []
+    if inner or border:
+        attrs |= setting(*inner, *border)
     return build.op(op, name, [x], shape, attrs)
 
 
@@ -253,6 +272,18 @@ def recurrent(
 def bounded(bounds: Sequence[float | None]) -> dict[str, float]:
     """Describe the lower and upper bound of a ``clamp``, None or infinite where there is none."""
     return setting(*("" if b is None or math.isinf(b) or abs(b) > 1e38 else b for b in bounds))
+
+
+def pad(build: Builder, name: str, operands: Sequence[Value | None], shape: Shape | None, mode: str) -> Value:
+    """Add what an image is framed with: a constant, or by `mode` ``reflect``, ``edge`` or ``wrap``."""
+    return build.op("pad", name, operands, shape, {} if mode == "constant" else setting(mode))
+
+
+def upsample(
+    build: Builder, name: str, operands: Sequence[Value | None], shape: Shape | None, mode: str
+) -> Value:
+    """Add a change of the image size by ``nearest``, ``linear`` or ``cubic`` interpolation."""
+    return build.op("upsample", name, operands, shape, {} if mode == "nearest" else setting(mode))
 
 
 def of_the_batch() -> dict[str, float]:

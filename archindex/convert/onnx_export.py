@@ -34,9 +34,8 @@ def to_onnx(
 
     Exceptions: the exporter leaves out layers that feed nothing but zeros, and their params with them (seen
     in ``nasbench201`` and ``nasnet``). A constant tensor that is neither zeros nor ones counts as a weight
-    in the file (``hat``, ``nasbench_nlp``). Masks, scattering and indexing are other ops in ONNX than in
-    torch, so that the ids of ``hat`` and ``nasbench_graph`` differ, and those of ``einspace`` where images
-    are cut into columns.
+    in the file (``hat``, ``nasbench_nlp``). Scattering and indexing are other ops in ONNX than in torch, so
+    that the ids of ``nasbench_graph`` differ, and those of ``einspace`` where images are cut into columns.
 
     Parameters
     ----------

@@ -58,11 +58,13 @@ def _conv(build: Builder, node: Node) -> Value:
 
 def _pool(build: Builder, node: Node) -> Value:
     kernel = node.ints("kernel_shape") or []
-    stride, _, padding = node.window(kernel)
+    stride, dilation, padding = node.window(kernel)
     op = "max_pool" if node.proto.op_type == "MaxPool" else "avg_pool"
     return layers.pool(
-        build, op, node.label, node.operand(0), node.shape, kernel=kernel, stride=stride, padding=padding
-    )
+        build, op, node.label, node.operand(0), node.shape, kernel=kernel, stride=stride, padding=padding,
+        dilation=dilation, counts_padding=bool(node.whole("count_include_pad", 0)),
+        ceil=bool(node.whole("ceil_mode", 0)),
+    )  # fmt: skip
 
 
 def _gemm(build: Builder, node: Node) -> Value:
@@ -186,6 +188,13 @@ def _gather(build: Builder, node: Node) -> Value:
     return build.op("gather", node.label, [data, index], node.shape, {"axis": float(node.whole("axis", 0))})
 
 
+def _gather_nd(build: Builder, node: Node) -> Value:
+    table, index = node.operand(0), node.operand(1)
+    if not table.constant or index.shape is None or index.shape[-1:] != (1,) or node.whole("batch_dims", 0):
+        return build.op("GatherND", node.label, node.operands, node.shape)
+    return layers.embedding(build, node.label, table, index, node.shape)
+
+
 def _slice(build: Builder, node: Node) -> Value:
     x = node.operand(0)
     starts = node.numbers(1) or node.ints("starts")
@@ -262,6 +271,19 @@ def _depth_to_space(build: Builder, node: Node) -> Value:
     return build.op("pixel_shuffle", node.label, node.operands, node.shape)
 
 
+def _pad(build: Builder, node: Node) -> Value:
+    return layers.pad(build, node.label, node.operands, node.shape, node.text("mode", "constant"))
+
+
+def _upsample(build: Builder, node: Node) -> Value:
+    return layers.upsample(build, node.label, node.operands, node.shape, node.text("mode", "nearest"))
+
+
+def _group_norm(build: Builder, node: Node) -> Value:
+    attrs = {"groups": float(node.whole("num_groups", 1))}
+    return build.op("group_norm", node.label, node.operands, node.shape, attrs)
+
+
 def _hard_sigmoid(build: Builder, node: Node) -> Value:
     slope, middle = node.real("alpha", 0.2), node.real("beta", 0.5)
     # Without attributes it is that of torch.
@@ -288,10 +310,9 @@ _NAMES: Final = {
     "Selu": "selu", "Softplus": "softplus", "Mish": "mish", "Erf": "erf", "Exp": "exp", "Log": "log",
     "Sqrt": "sqrt", "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos",
     "Not": "logical_not", "And": "logical_and", "Where": "where", "Equal": "eq", "Less": "lt",
-    "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "Pad": "pad", "Resize": "upsample",
-    "Upsample": "upsample", "LRN": "local_response_norm", "GlobalMaxPool": "global_max_pool",
-    "LayerNormalization": "layer_norm", "RMSNormalization": "rms_norm",
-    "GroupNormalization": "group_norm", "InstanceNormalization": "instance_norm", "Tile": "repeat",
+    "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "LRN": "local_response_norm",
+    "GlobalMaxPool": "global_max_pool", "LayerNormalization": "layer_norm", "RMSNormalization": "rms_norm",
+    "InstanceNormalization": "instance_norm", "Tile": "repeat",
 }  # fmt: skip
 
 LOWER: Final[dict[str, Lower]] = {
@@ -303,11 +324,13 @@ LOWER: Final[dict[str, Lower]] = {
     "Max": _elementwise("maximum"), "Min": _elementwise("minimum"),
     "Identity": _identity, "Dropout": _identity, "Cast": _cast, "CastLike": _cast, "Clip": _clip,
     "Reshape": _reshape, "Flatten": _reshape, "Squeeze": _reshape, "Unsqueeze": _reshape,
-    "Transpose": _transpose, "Expand": _expand, "Concat": _concat, "Gather": _gather, "Slice": _slice,
+    "Transpose": _transpose, "Expand": _expand, "Concat": _concat, "Gather": _gather,
+    "GatherND": _gather_nd, "Slice": _slice,
     "Split": _split, "Softmax": _along("softmax", -1), "LogSoftmax": _along("log_softmax", -1),
     "ReduceMean": _reduction("mean"), "ReduceSum": _reduction("sum"), "ReduceMax": _reduction("amax"),
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "Attention": _attention,
     "LeakyRelu": _sloped("leaky_relu", 0.01), "Elu": _sloped("elu", 1.0),
+    "Pad": _pad, "Resize": _upsample, "Upsample": _upsample, "GroupNormalization": _group_norm,
     "HardSigmoid": _hard_sigmoid, "BatchNormalization": _batch_norm,
     "DepthToSpace": _depth_to_space, "Reciprocal": _reciprocal,
 }  # fmt: skip

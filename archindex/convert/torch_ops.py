@@ -87,8 +87,11 @@ def _pool(op: str, rank: int) -> Lower:
         kernel = call.sizes("kernel_size", rank)
         stride = call.sizes("stride", rank) or kernel
         padding = sum(call.sizes("padding", rank)) / rank
-        x = call.need("self")
-        return layers.pool(build, op, call.name, x, call.shape, kernel=kernel, stride=stride, padding=padding)
+        return layers.pool(
+            build, op, call.name, call.need("self"), call.shape, kernel=kernel, stride=stride,
+            padding=padding, dilation=call.sizes("dilation", rank),
+            counts_padding=bool(call.get("count_include_pad")), ceil=bool(call.get("ceil_mode")),
+        )  # fmt: skip
 
     return lower
 
@@ -149,6 +152,38 @@ def _batch_norm(build: Builder, call: Call) -> Value:
     operands = [call.tensor(name) for name in ("input", "weight", "bias")]
     attrs = layers.of_the_batch() if call.tensor("running_mean") is None else {}
     return build.op("batch_norm", call.name, operands, call.shape, attrs)
+
+
+def _group_norm(build: Builder, call: Call) -> Value:
+    operands = [call.tensor(name) for name in ("input", "weight", "bias")]
+    groups = call.get("num_groups", call.get("group"))
+    return build.op("group_norm", call.name, operands, call.shape, {"groups": float(groups)})
+
+
+def _upsample(mode: str) -> Lower:
+    def lower(build: Builder, call: Call) -> Value:
+        return layers.upsample(build, call.name, call.operands, call.shape, mode)
+
+    return lower
+
+
+def _pad(build: Builder, call: Call) -> Value:
+    # ONNX has other words for the same.
+    mode = {"replicate": "edge", "circular": "wrap"}.get(call.get("mode"), call.get("mode"))
+    return layers.pad(build, call.name, call.operands, call.shape, str(mode))
+
+
+def _masked_fill(build: Builder, call: Call) -> Value:
+    operands = [call.need("mask"), call.need("value"), call.need("self")]
+    return build.op("where", call.name, operands, call.shape)
+
+
+def _index(build: Builder, call: Call) -> Value:
+    """Look rows of a table of weights up; other ways of indexing keep their name."""
+    table, ids = call.need("self"), call.get("indices") or ()
+    if table.constant and len(ids) == 1 and len(call.tensors("indices")) == 1:
+        return layers.embedding(build, call.name, table, call.tensors("indices")[0], call.shape)
+    return build.op("index", call.name, call.operands, call.shape)
 
 
 def _along(op: str) -> Lower:
@@ -305,14 +340,11 @@ def _addcmul(build: Builder, call: Call) -> Value:
 
 _KEPT: Final = (
     "relu", "sigmoid", "tanh", "gelu", "silu", "relu6", "prelu", "selu", "softplus",
-    "mish", "pad", "local_response_norm", "where", "repeat", "pixel_shuffle", "instance_norm",
+    "mish", "local_response_norm", "where", "repeat", "pixel_shuffle", "instance_norm",
 )  # fmt: skip
 
 _RENAMED: Final = {
     "hardswish": "hard_swish", "hardsigmoid": "hard_sigmoid", "constant_pad_nd": "pad",
-    "upsample_nearest1d": "upsample", "upsample_nearest2d": "upsample", "upsample_linear1d": "upsample",
-    "upsample_bilinear2d": "upsample", "_upsample_bilinear2d_aa": "upsample",
-    "upsample_bicubic2d": "upsample",
 }  # fmt: skip
 
 _SEVERAL: Final[tuple[tuple[Lower, tuple[str, ...]], ...]] = (
@@ -332,7 +364,11 @@ _SEVERAL: Final[tuple[tuple[Lower, tuple[str, ...]], ...]] = (
     (_along("log_softmax"), ("log_softmax", "_log_softmax")),
     (_batch_norm, ("batch_norm", "_native_batch_norm_legit_no_training")),
     (_norm("layer_norm"), ("layer_norm", "native_layer_norm")),
-    (_norm("group_norm"), ("group_norm", "native_group_norm")),
+    (_group_norm, ("group_norm", "native_group_norm")),
+    (_upsample("nearest"), ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")),
+    (_upsample("linear"), ("upsample_linear1d", "upsample_bilinear2d", "_upsample_bilinear2d_aa")),
+    (_upsample("linear"), ("upsample_trilinear3d",)),
+    (_upsample("cubic"), ("upsample_bicubic2d", "_upsample_bicubic2d_aa")),
     (_swap, ("transpose", "t", "swapaxes")),
 )
 
@@ -352,7 +388,7 @@ LOWER: Final[dict[str, Lower]] = {
     "stack": _stack, "mean": _mean, "sum": _reduction("sum"), "amax": _reduction("amax"),
     "embedding": _embedding, "slice": _slice, "select": _select, "hardtanh": _hardtanh, "einsum": _einsum,
     "scaled_dot_product_attention": _attention, "channel_shuffle": _channel_shuffle,
-    "reciprocal": _reciprocal, "baddbmm": _baddbmm,
+    "pad": _pad, "masked_fill": _masked_fill, "index": _index, "reciprocal": _reciprocal, "baddbmm": _baddbmm,
     "clamp": _hardtanh, "leaky_relu": _sloped("leaky_relu", "negative_slope"),
     "elu": _sloped("elu", "alpha"),
 }  # fmt: skip

@@ -76,6 +76,17 @@ SAME: dict[str, tuple[nn.Module, Tensor, tuple[str, ...]]] = {
         IMAGE,
         ("tanh", "tanh", "hard_sigmoid", "mul"),
     ),
+    "padding counts in the mean": (nn.AvgPool2d(3, 2, 1), IMAGE, ("avg_pool",)),
+    "padding does not count": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGE, ("avg_pool",)),
+    "a last window that ends outside": (nn.MaxPool2d(3, 2, ceil_mode=True), IMAGE, ("max_pool",)),
+    "no last window": (nn.MaxPool2d(3, 2), IMAGE, ("max_pool",)),
+    "pool with holes": (nn.MaxPool2d(3, 2, dilation=2), IMAGE, ("max_pool",)),
+    "mirrored frame": (nn.ReflectionPad2d(1), IMAGE, ("pad",)),
+    "frame of the edge": (nn.ReplicationPad2d(1), IMAGE, ("pad",)),
+    "frame of zeros": (nn.ZeroPad2d(1), IMAGE, ("pad",)),
+    "twice as large": (nn.Upsample(scale_factor=2), IMAGE, ("upsample",)),
+    "twice as large, bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE, ("upsample",)),
+    "twice as large, bicubic": (nn.Upsample(scale_factor=2, mode="bicubic"), IMAGE, ("upsample",)),
     "statistics of the batch": (
         nn.Sequential(
             nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6, affine=False, track_running_stats=False), nn.BatchNorm2d(6)
@@ -159,6 +170,7 @@ def test_all_these_are_told_apart() -> None:
     ("one", "other"),
     [
         (nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3)),
+        (nn.GroupNorm(2, 4), nn.GroupNorm(4, 4)),
         (nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 5, padding=2)),
         (nn.Conv2d(4, 4, (1, 3), padding=(0, 1)), nn.Conv2d(4, 4, (3, 1), padding=(1, 0))),
         (nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1, groups=2)),

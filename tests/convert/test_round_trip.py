@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import archindex as ax
-from archindex.convert import to_onnx
+from archindex.convert import Expander, to_onnx
 from archindex.convert.onnx_export import OPSET, module_to_onnx
 from archindex.core.errors import ArgumentError, StorageError, UnknownNameError
 from archindex.spaces.base import Architecture
@@ -152,3 +152,10 @@ def test_zeros_are_neither_weights_nor_ops_of_the_file(address: str, tmp_path: P
     assert int(through.params.sum()) == int(direct.params.sum()) + extra
     assert through.unknown_params == direct.unknown_params == ()
     assert through.unused_params == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hat", "resnet_pooling"])
+def test_masks_tables_and_norms_of_the_batch_are_those_of_the_module(name: str, tmp_path: Path) -> None:
+    [arch] = ax.space(name).sample(1, seed=6)
+    assert ax.from_onnx(to_onnx(arch, tmp_path / "net.onnx")).arch_id == Expander().network(arch).arch_id
