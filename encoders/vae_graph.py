@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archindex.core.batch import GraphBatch
-from archindex.core.ranks import canonical_ranks
+from archindex.core.ranks import canonical_ranks, last_ports
 from archindex.encoders.op_features import WIDTH, node_features
 
 PORTS: Final = 8
@@ -42,6 +42,8 @@ class PackedGraphs:
         Row of `kinds` of each node.
     rank : ndarray of int64, shape (n_nodes,)
         Place in the canonical order of the graph; see `archindex.core.ranks`.
+    port : ndarray of int64, shape (n_nodes,)
+        The last port that each node feeds.
     edges : ndarray of int64, shape (3, n_edges)
         Source, target and input port.
     node_ptr, edge_ptr : ndarray of int64, shape (n_graphs + 1,)
@@ -51,6 +53,7 @@ class PackedGraphs:
     kinds: Tensor
     kind: _Ints
     rank: _Ints
+    port: _Ints
     edges: _Ints
     node_ptr: _Ints
     edge_ptr: _Ints
@@ -78,6 +81,7 @@ class PackedGraphs:
             torch.from_numpy(node_features(kinds)),
             kind.reshape(-1),
             np.minimum(canonical_ranks(reduced), RANKS - 1),
+            np.minimum(last_ports(reduced), PORTS - 1),
             np.vstack([reduced.edges[:2], np.minimum(reduced.edges[2:], PORTS - 1)]),
             reduced.node_ptr,
             reduced.edge_ptr,
@@ -92,7 +96,9 @@ class PackedGraphs:
         edges = np.arange(edge_ptr[-1]) + np.repeat(self.edge_ptr[:-1][rows] - edge_ptr[:-1], n_edges)
         chosen = self.edges[:, edges]
         chosen[:2] -= np.repeat(moved, n_edges)
-        return PackedGraphs(self.kinds, self.kind[nodes], self.rank[nodes], chosen, node_ptr, edge_ptr)
+        return PackedGraphs(
+            self.kinds, self.kind[nodes], self.rank[nodes], self.port[nodes], chosen, node_ptr, edge_ptr
+        )
 
 
 class Round(nn.Module):
@@ -151,25 +157,28 @@ class GraphNetwork(nn.Module):
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU(), nn.Linear(width, width))
         self.ranks = nn.Embedding(RANKS, width)
+        self.ports = nn.Embedding(PORTS, width)
         self.rounds = nn.ModuleList(Round(width) for _ in range(layers))
         self.say = nn.Linear(2 * width, _SAID)
-        last = nn.Linear(4 * width, 2 * dim)
+        # Beside the hidden layer a direct way, by which most is learned first.
+        self.direct = nn.Linear(RANKS * _SAID, 2 * dim)
+        self.readout = nn.Sequential(
+            nn.Linear(RANKS * _SAID, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * dim)
+        )
         with torch.no_grad():
-            last.bias[dim:] += _START
-        self.readout = nn.Sequential(nn.Linear(RANKS * _SAID, 4 * width), nn.ReLU(), last)
+            self.direct.bias[dim:] += _START
 
     def forward(self, graphs: PackedGraphs) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the latent; float32, shape (n_graphs, dim) each."""
         source, target, port = (torch.from_numpy(row) for row in graphs.edges)
-        first = x = self.enter(graphs.kinds)[torch.from_numpy(graphs.kind)] + self.ranks(
-            torch.from_numpy(graphs.rank)
-        )
+        kind, rank, feeds = (torch.from_numpy(row) for row in (graphs.kind, graphs.rank, graphs.port))
+        first = x = self.enter(graphs.kinds)[kind] + self.ranks(rank) + self.ports(feeds)
         for layer in self.rounds:
             x = layer(x, source, target, port)
         said = self.say(torch.cat([first, x], dim=1))
         # One slot a place; what shares the last one is summed.
         slot = np.repeat(RANKS * np.arange(len(graphs)), np.diff(graphs.node_ptr)) + graphs.rank
         slots = said.new_zeros(RANKS * len(graphs), _SAID).index_add(0, torch.from_numpy(slot), said)
-        readout = self.readout(slots.view(len(graphs), -1))
-        mean, log_variance = readout.chunk(2, dim=1)
+        places = slots.view(len(graphs), -1)
+        mean, log_variance = (self.direct(places) + self.readout(places)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 4.0)

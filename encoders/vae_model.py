@@ -41,6 +41,7 @@ class DecisionDecoder(nn.Module):
         self.vocabulary, self.length = vocabulary, length
         self.trunk = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.from_trunk = nn.Linear(hidden, length * self.STEP)
+        self.direct = nn.Linear(dim, length * self.STEP, bias=False)
         self.ids = nn.Embedding(length * vocabulary, self.BEFORE)
         self.from_before = nn.Linear(length * self.BEFORE, length * self.STEP, bias=False)
         self.heads = nn.Parameter(torch.randn(length, self.STEP, vocabulary) / self.STEP**0.5)
@@ -65,16 +66,14 @@ class DecisionDecoder(nn.Module):
         Tensor of float32, shape (n, length, vocabulary)
         """
         seen = self.ids(ids + self.first).flatten(1)
-        steps = self.from_trunk(self.trunk(latent)) + functional.linear(
-            seen, self.from_before.weight * self.mask
-        )
+        steps = self.start(latent) + functional.linear(seen, self.from_before.weight * self.mask)
         steps = functional.relu(steps).view(-1, self.length, self.STEP)
         logits: Tensor = torch.einsum("nls,lsv->nlv", steps, self.heads) + self.bias
         return logits
 
     def start(self, latent: Tensor) -> Tensor:
         """Return what the latent gives to every decision; shape (n, length * STEP)."""
-        given: Tensor = self.from_trunk(self.trunk(latent))
+        given: Tensor = self.from_trunk(self.trunk(latent)) + self.direct(latent)
         return given
 
     def step(self, given: Tensor, prefix: Tensor) -> Tensor:

@@ -13,11 +13,12 @@ from archindex.core.ops import ATTRIBUTE_ID, OP_ID
 def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     """Return the place of each node in the canonical order of its graph.
 
-    Nodes come by the first output that they reach, then by the last port that they feed, by their distance
-    (longest path) from the input and to the output (farthest first), op and Weisfeiler-Lehman colour. So in
-    graphs with one output and one port, edges point forward, and the parts of a concatenation come in its
-    order. Nodes that are still alike are told apart one at a time, as in `canonical_form`: isomorphic graphs,
-    their nodes put in this order, are one graph.
+    Nodes come by the first output that they reach, then by the last port that they feed, in graphs with
+    several ports by what they read (inputs first, then nodes by that port), by their distance (longest path)
+    from the input and to the output (farthest first), op and Weisfeiler-Lehman colour. So the parts of a
+    concatenation come in its order, and in graphs with one output and one port edges point forward. Nodes
+    that are still alike are told apart one at a time, as in `canonical_form`: isomorphic graphs, their nodes
+    put in this order, are one graph.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     ranks = np.zeros(reduced.n_nodes, dtype=np.int64)
     waiting, marks = np.arange(len(reduced)), np.zeros(reduced.n_nodes, dtype=np.uint64)
     before, after = depths(reduced), depths(reduced, backward=True)
-    place = np.stack([after.max(initial=0) - after, before, _last_port(reduced), _first_output(reduced)])
+    last_port = last_ports(reduced)
+    reads = _first_read(reduced, last_port)
+    place = np.stack([after.max(initial=0) - after, before, reads, last_port, _first_output(reduced)])
     node_graph, turn = reduced.node_graph, 0
     while len(waiting):
         part = reduced.pick(waiting)
@@ -54,11 +57,23 @@ def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     return ranks
 
 
-def _last_port(batch: GraphBatch) -> npt.NDArray[np.int64]:
+def last_ports(batch: GraphBatch) -> npt.NDArray[np.int64]:
     """Return the highest port that each node feeds; 0 where it feeds none."""
     last = np.zeros(batch.n_nodes, dtype=np.int64)
     np.maximum.at(last, batch.edges[0], batch.edges[2])
     return last
+
+
+def _first_read(batch: GraphBatch, last_port: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return what each node reads first: inputs by index, then nodes by port; 0 if there is one port."""
+    several = np.zeros(len(batch), dtype=np.int64)
+    np.maximum.at(several, batch.node_graph, last_port)
+    index = np.nan_to_num(batch.attrs[:, ATTRIBUTE_ID["index"]].astype(np.float64)).clip(0, 1e6)
+    code = np.where(batch.op == OP_ID["input"], index.astype(np.int64), 10**6 + 1 + last_port)
+    none = np.iinfo(np.int64).max >> 1
+    first = np.full(batch.n_nodes, none)
+    np.minimum.at(first, batch.edges[1], code[batch.edges[0]])
+    return np.where(several[batch.node_graph] > 0, first, 0)
 
 
 def _first_output(batch: GraphBatch) -> npt.NDArray[np.int64]:
