@@ -12,7 +12,6 @@ from archindex.core.graph import ArchGraph
 from archindex.encoders import make_encoder
 from archindex.encoders.physical import physical_groups
 from archindex.predict.features import COSTS, EMBEDDING, architecture_features
-from archindex.spaces.base import Costed
 from archindex.testing.encoder_case import random_graph
 
 
@@ -24,8 +23,8 @@ def test_groups_of_several_spaces() -> None:
         groups = architecture_features(space, natives, encoder=make_encoder("structural"))
         assert groups[EMBEDDING].shape == (6, 128)
         assert all(v.dtype == np.float32 and len(v) == 6 and np.isfinite(v).all() for v in groups.values())
-        assert (COSTS in groups) == isinstance(space, Costed)
-        widths[name] = {key: v.shape[1] for key, v in groups.items() if key != COSTS}
+        assert groups[COSTS].shape == (6, 2)
+        widths[name] = {key: v.shape[1] for key, v in groups.items()}
     assert widths["nasbench101"] == widths["nasbench201"] == widths["nasbench_nlp"]
 
 
