@@ -26,9 +26,9 @@ from archindex.spaces.nasbench101_cells import PackedCells
 from archindex.spaces.registry import space
 
 SPACES: Final[dict[str, dict[str, Any]]] = {
-    "nasbench201": {"steps": 3000},
-    "nasbench_graph": {"steps": 3000},
-    "nasbench101": {"steps": 4000, "dim": 64, "divergence": 0.01},
+    "nasbench201": {"steps": 2500},
+    "nasbench_graph": {"steps": 2500},
+    "nasbench101": {"steps": 2000, "dim": 64, "divergence": 0.01},
     "darts": {"steps": 5000, "dim": 64, "divergence": 0.01},
 }
 """Options of the encoder that are not its defaults, for each space."""
