@@ -29,13 +29,14 @@ from archindex.encoders.files import (
 )
 from archindex.encoders.grammar import Grammar, Ids, Mask, walk
 from archindex.encoders.learned import one_thread
+from archindex.encoders.vae_checks import SIGNATURE, checked
+from archindex.encoders.vae_checks import signature as read_signature
 from archindex.encoders.vae_graph import PackedGraphs
 from archindex.encoders.vae_model import VAEModel
 from archindex.encoders.vae_train import VAEPlan, train_vae
 
 _VERSION: Final = 1  # goes up with every change of the network
 _CHUNK: Final = 4096  # graphs at a time
-_SIGNATURE: Final = ("space", "vocabulary", "length")
 
 
 class VAEEncoder(Encoder):
@@ -176,7 +177,7 @@ class VAEEncoder(Encoder):
         Lukasik et al., "Learning Where To Look - Generative NAS is Surprisingly Efficient", ECCV 2022.
         """
         check_int("seed", seed, low=0)
-        grammar, ids = _checked(batch, grammar, ids)
+        grammar, ids = checked(batch, grammar, ids)
         share = np.ones(len(batch)) if weights is None else np.asarray(weights, dtype=np.float64)
         if (
             share.shape != (len(batch),)
@@ -190,7 +191,7 @@ class VAEEncoder(Encoder):
             steps=self._plan.steps if steps is None else check_int("steps", steps, low=1),
             batch_size=min(self._plan.batch_size, len(batch)),
         )
-        signature = dict(zip(_SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
+        signature = dict(zip(SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
         if weights is not None:
             self._own(grammar)
         with torch.random.fork_rng(devices=[]), one_thread():
@@ -329,7 +330,7 @@ class VAEEncoder(Encoder):
         check_description(content, folder, name="vae", version=_VERSION)
         try:
             options = dict(content["config"])
-            signature = _signature(options.pop("grammar", None))
+            signature = read_signature(options.pop("grammar", None))
             encoder = cls(**options)
         except (TypeError, ArgumentError) as error:
             raise CorruptIndexError(
@@ -369,7 +370,7 @@ class VAEEncoder(Encoder):
 
     def _own(self, grammar: Grammar) -> None:
         self._fitted()
-        given = dict(zip(_SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
+        given = dict(zip(SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
         if given != self._signature:
             raise ArgumentError(
                 f"expected the grammar that the encoder was fitted with, {self._signature}", got=given
@@ -389,34 +390,3 @@ class VAEEncoder(Encoder):
     def _hash(self, arrays: dict[str, npt.NDArray[Any]]) -> str:
         # The training plan is left out: it decides the weights, and the weights decide the vectors.
         return content_hash(self.name, _VERSION, self._shape | {"grammar": self._signature}, arrays)
-
-
-def _checked(batch: GraphBatch, grammar: Grammar | None, ids: Ids | None) -> tuple[Grammar, Ids]:
-    """Return grammar and ids if they can be learned from."""
-    if grammar is None or ids is None:
-        raise ArgumentError(
-            "expected the grammar and the decisions of the graphs",
-            got="graphs alone",
-            fix="give fit grammar=space.decisions() and ids=grammar.ids(natives)",
-        )
-    if len(batch) == 0:
-        raise ArgumentError("expected graphs to learn from", got="none")
-    found = np.asarray(ids)
-    shape = (len(batch), grammar.length)
-    if (
-        found.dtype.kind not in "iu"
-        or found.shape != shape
-        or ((found < 0) | (found >= grammar.vocabulary)).any()
-    ):
-        raise ArgumentError(f"expected ids of shape {shape} below {grammar.vocabulary}", got=ids)
-    return grammar, found.astype(np.int64)
-
-
-def _signature(found: object) -> dict[str, Any]:
-    """Return what is on file of the grammar, or raise `ArgumentError`."""
-    kinds = dict(zip(_SIGNATURE, (str, int, int), strict=True))
-    if not isinstance(found, dict) or {key: type(value) for key, value in found.items()} != kinds:
-        raise ArgumentError(f"expected {', '.join(_SIGNATURE)} of a grammar", got=found)
-    check_int("vocabulary", found["vocabulary"], low=1, high=1 << 20)
-    check_int("length", found["length"], low=1, high=1 << 16)
-    return dict(found)
