@@ -18,6 +18,7 @@ from archindex.convert.onnx_export import module_to_onnx
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import arch_ids
 from archindex.encoders.folding import fold_norms
+from archindex.spaces.registry import space
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -54,7 +55,10 @@ def test_the_networks_of_the_index_are_different(rows: list[dict[str, Any]]) -> 
     pools = [row for row in rows if "networks" in row]
     assert {row["space"]: row["networks"] for row in pools} == round_trip.QUICK
     assert all(row["different ids"] > 0.6 * row["networks"] for row in pools)
-    assert sum(round_trip.MEMBERS.values()) > 50_000
+    assert sum(round_trip.MEMBERS.values()) == 51_129
+    assert "51,129 networks" in round_trip.PROTOCOL
+    for name, n in round_trip.MEMBERS.items():
+        assert n <= (space(name).size or n)
     assert set(round_trip.QUERIES) <= set(round_trip.MEMBERS)
 
 
