@@ -12,9 +12,6 @@ from archindex.core.checks import check_int
 from archindex.core.errors import ArgumentError
 from archindex.core.progress import Progress, silent
 from archindex.encoders.learned import LearnedEncoder, one_thread
-from archindex.encoders.objectives import Objectives
-from archindex.encoders.train import TrainingPlan, train
-from archindex.encoders.training_set import TrainingSet
 
 EDIT_GROUPS: Final = 60
 """Groups of small graphs that are compared by edit distance."""
@@ -92,6 +89,10 @@ class GINEncoder(LearnedEncoder):
         ArgumentError
             If there are not two different graphs, or not one label for each.
         """
+        from archindex.encoders.objectives import Objectives
+        from archindex.encoders.train import TrainingPlan, train
+        from archindex.encoders.training_set import TrainingSet
+
         check_int("seed", seed, low=0)
         for name, values in (("labels", labels), ("weights", weights)):
             if values is not None and values.shape != (len(batch),):

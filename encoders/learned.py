@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
-import torch
 from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
@@ -27,7 +26,9 @@ from archindex.encoders.files import (
 )
 from archindex.encoders.folding import inference_form
 from archindex.encoders.gin_encode import encode_reduced
-from archindex.encoders.gin_model import GINModel
+
+if TYPE_CHECKING:
+    from archindex.encoders.gin_model import GINModel
 
 CODE_VERSION: Final = 2
 """Goes up with every change of the network or of the features it reads."""
@@ -64,7 +65,7 @@ class LearnedEncoder(Encoder):
             "width": check_int("width", width, low=1, high=4096),
             "layers": check_int("layers", layers, low=1, high=64),
         }
-        self._model: GINModel | None = None
+        self._weights: dict[str, npt.NDArray[Any]] | None = None
 
     @property
     def name(self) -> str:
@@ -85,22 +86,22 @@ class LearnedEncoder(Encoder):
         ArgumentError
             If the encoder has not been fitted.
         """
-        return self._hash(self._arrays())
+        return self._hash(self.weights)
 
     @property
-    def model(self) -> GINModel:
-        """The network, in evaluation mode.
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """What was learned, by name; float32.
 
         Raises
         ------
         ArgumentError
             If the encoder has not been fitted.
         """
-        if self._model is None:
+        if self._weights is None:
             raise ArgumentError(
                 "expected a fitted encoder", got=f"{self.name} without weights", fix="call fit first"
             )
-        return self._model
+        return self._weights
 
     def encode(self, batch: GraphBatch) -> npt.NDArray[np.float32]:
         """Return the vector of every graph.
@@ -119,11 +120,11 @@ class LearnedEncoder(Encoder):
         ArgumentError
             If the encoder has not been fitted.
         """
-        model = self.model
+        weights = self.weights
         vectors = np.empty((len(batch), self.dim), dtype=np.float32)
         for start in range(0, len(batch), _CHUNK):
             stop = min(start + _CHUNK, len(batch))
-            vectors[start:stop] = encode_reduced(model, inference_form(batch.take(start, stop)))
+            vectors[start:stop] = encode_reduced(weights, inference_form(batch.take(start, stop)))
         return vectors
 
     def save(self, folder: Path) -> None:
@@ -136,7 +137,7 @@ class LearnedEncoder(Encoder):
         StorageError
             If the disk refuses.
         """
-        arrays = self._arrays()
+        arrays = self.weights
         folder = Path(folder)
         write_description(
             folder,
@@ -182,27 +183,29 @@ class LearnedEncoder(Encoder):
         except (OSError, ValueError, safetensors.SafetensorError) as error:
             raise CorruptIndexError(f"expected weights in {folder / WEIGHTS}", got=str(error)) from None
         check_fingerprint(content, folder, self._hash(arrays))
-        model = self.empty_model()
-        try:
-            model.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
-        except RuntimeError as error:
-            raise CorruptIndexError(
-                f"expected the weights of the encoder {self.name!r} in {folder}", got=str(error)
-            ) from None
-        self._model = model.eval()
+        self._weights = arrays
 
     def adopt(self, model: GINModel) -> None:
-        """Take a trained network of the sizes of this encoder for its own."""
-        self._model = model.eval()
+        """Take the weights of a trained network of the sizes of this encoder for its own."""
+        self._weights = {key: value.detach().numpy().copy() for key, value in model.state_dict().items()}
+
+    def model(self) -> GINModel:
+        """Return the network with these weights, in evaluation mode; loads torch."""
+        import torch
+
+        made = self.empty_model()
+        made.load_state_dict({key: torch.from_numpy(array) for key, array in self.weights.items()})
+        return made.eval()
 
     def empty_model(self, seed: int = 0) -> GINModel:
         """Return a network with random weights; the random state of torch is left as it was."""
+        import torch
+
+        from archindex.encoders.gin_model import GINModel
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed % 2**63)
             return GINModel(**self._shape).float()
-
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {key: value.detach().numpy() for key, value in self.model.state_dict().items()}
 
     def _hash(self, arrays: dict[str, npt.NDArray[Any]]) -> str:
         # How it was trained is left out: that decides the weights, and the weights decide the vectors.
@@ -212,6 +215,8 @@ class LearnedEncoder(Encoder):
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch on one thread: sums over threads depend on their number, and weights on the sums."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

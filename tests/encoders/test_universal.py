@@ -51,10 +51,10 @@ def test_it_is_small_and_says_how_it_was_made() -> None:
 def test_what_is_computed_once_is_what_the_network_computes(name: str) -> None:
     found = space(name)
     batch = inference_form(found.graphs([a.native for a in found.sample(30, seed=4)]))
-    model = UniversalEncoder().model
+    encoder = UniversalEncoder()
     with torch.inference_mode():
-        plain = model(GraphTensors.of(batch)).numpy()
-    np.testing.assert_allclose(encode_reduced(model, batch), plain, rtol=1e-3, atol=1e-4)
+        plain = encoder.model()(GraphTensors.of(batch)).numpy()
+    np.testing.assert_allclose(encode_reduced(encoder.weights, batch), plain, rtol=1e-3, atol=1e-4)
 
 
 def test_architectures_that_differ_have_different_vectors_in_every_space() -> None:
