@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import (
     CorruptIndexError,
     EncoderMismatchError,
@@ -72,11 +73,9 @@ def write_description(
         "config": dict(config),
         "fingerprint": fingerprint,
     }
-    try:
+    with disk_errors(f"the encoder in {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write the encoder into {folder}", got=str(error)) from error
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_int
-from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
+from archindex.core.disk import disk_errors
+from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.encoders.base import Encoder
 from archindex.encoders.files import (
     WEIGHTS,
@@ -146,11 +147,9 @@ class LearnedEncoder(Encoder):
             config=self._config(),
             fingerprint=self._hash(arrays),
         )
-        try:
+        with disk_errors(f"the weights in {folder}"):
             # Not by save_file, which makes a file that nobody else can read.
             (folder / WEIGHTS).write_bytes(save(arrays))
-        except (OSError, safetensors.SafetensorError) as error:
-            raise StorageError(f"cannot write {folder / WEIGHTS}", got=str(error)) from error
 
     @classmethod
     def load(cls, folder: Path) -> Self:

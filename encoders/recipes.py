@@ -15,7 +15,8 @@ from typing import Any, Final
 from archindex.convert.expand import Expander
 from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_int
-from archindex.core.errors import ArgumentError, StorageError, UnknownNameError
+from archindex.core.disk import disk_errors
+from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.core.progress import Progress, silent
 from archindex.encoders.gin import EDITS
 from archindex.encoders.learned import one_thread
@@ -154,9 +155,7 @@ def train_recipe(
         "recipe": asdict(recipe), "seed": seed, "graphs": len(data), "nodes": data.graphs.n_nodes,
         "losses": [round(loss, 6) for loss in losses], "fingerprint": encoder.fingerprint,
     }  # fmt: skip
-    try:
+    with disk_errors(f"the record in {folder}"):
         (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         checkpoint.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write {folder / RECORD}", got=str(error)) from error
     return record

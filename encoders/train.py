@@ -19,7 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
+from archindex.core.disk import disk_errors
+from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.core.progress import Progress
 from archindex.core.rng import generator
 from archindex.encoders import objectives
@@ -218,12 +219,10 @@ class _State:
             tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
         notes = {"digest": self._digest, "since": self.since, "losses": self.losses}
         path = folder / CHECKPOINT
-        try:
+        with disk_errors(f"the checkpoint {path}"):
             folder.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".new").write_bytes(save(tensors, metadata={"training": json.dumps(notes)}))
             path.with_suffix(".new").replace(path)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}", got=str(error)) from error
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote, if there is anything."""

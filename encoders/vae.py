@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import reduce_batch
 from archindex.core.checks import check_float, check_int, check_vectors
-from archindex.core.errors import ArgumentError, CorruptIndexError, StorageError
+from archindex.core.disk import disk_errors
+from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.core.rng import generator
 from archindex.encoders.base import Encoder
@@ -87,13 +88,13 @@ class VAEEncoder(Encoder):
 
     def __init__(
         self,
-        dim: int = 32,
+        dim: int = 64,
         width: int = 64,
         layers: int = 2,
         hidden: int = 256,
         steps: int = 3000,
         batch_size: int = 128,
-        divergence: float = 0.05,
+        divergence: float = 0.01,
     ) -> None:
         self._shape = {
             "dim": check_int("dim", dim, low=1, high=4096),
@@ -316,11 +317,9 @@ class VAEEncoder(Encoder):
         write_description(
             folder, name=self.name, version=_VERSION, config=config, fingerprint=self._hash(arrays)
         )
-        try:
+        with disk_errors(f"the weights in {folder}"):
             # Not by save_file, which makes a file that nobody else can read.
             (folder / WEIGHTS).write_bytes(save(arrays))
-        except (OSError, safetensors.SafetensorError) as error:
-            raise StorageError(f"cannot write {folder / WEIGHTS}", got=str(error)) from error
 
     @classmethod
     def load(cls, folder: Path) -> Self:

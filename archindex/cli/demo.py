@@ -54,8 +54,8 @@ def demo(
       archindex demo --out results --seeds 30
     """
     from archindex.core.checks import check_int
+    from archindex.core.disk import disk_errors
     from archindex.evaluate.contest import run_contest
-    from archindex.store.files import disk_errors
 
     check_int("--seeds", seeds, low=1)
     with disk_errors("the folder of the demo"):

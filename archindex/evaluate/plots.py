@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from archindex.core.disk import disk_errors
 from archindex.evaluate.curves import mean_and_error
-from archindex.store.files import disk_errors
 
 Floats = npt.NDArray[np.floating]
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import graph_sizes
 from archindex.core.checks import check_choice, check_int
+from archindex.core.disk import disk_errors
 from archindex.core.errors import ArchindexError, ArgumentError, CorruptIndexError
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.core.progress import Progress, silent
@@ -29,7 +30,7 @@ from archindex.encoders import Encoder, load_encoder, make_encoder
 from archindex.indexes import ENGINES, VectorIndex, choose_engine, make_index
 from archindex.indexes.base import METRICS, Metric
 from archindex.spaces.registry import space
-from archindex.store.files import disk_errors, read_json, remove_tree, sync_tree, write_atomic, write_json
+from archindex.store.files import read_json, remove_tree, sync_tree, write_atomic, write_json
 from archindex.store.rows import Rows
 from archindex.store.version import VersionInfo
 from archindex.store.writer import check_target, create_version, writing

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import ArgumentError
 from archindex.datasets.parquet import write_parquet
-from archindex.store.files import disk_errors
 from archindex.store.snapshot import Snapshot
 
 SUFFIXES: Final = (".csv", ".parquet")

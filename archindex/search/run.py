@@ -21,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.checks import check_int
+from archindex.core.disk import disk_errors
 from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.search.base import Strategy
 from archindex.search.oracle import Oracle
 from archindex.spaces.base import Architecture
 from archindex.spaces.registry import parse_address
-from archindex.store.files import disk_errors, read_json, write_json
+from archindex.store.files import read_json, write_json
 
 
 @dataclass(frozen=True)

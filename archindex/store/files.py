@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from archindex.core.errors import ArchindexError, CorruptIndexError, StorageError
+from archindex.core.errors import CorruptIndexError
 
 _CHUNK = 1 << 20
-
-
-@contextmanager
-def disk_errors(doing: str) -> Iterator[None]:
-    """Turn what the disk refuses inside the block into `StorageError`."""
-    try:
-        yield
-    except ArchindexError:
-        raise
-    except OSError as error:
-        # NumPy says how many items it could not write, and gives no number of an error.
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
-        fix = (
-            "free some space and run the same command again" if full else "check the disk and its permissions"
-        )
-        raise StorageError(f"expected the disk to take {doing}", got=str(error), fix=fix) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import CorruptIndexError
 from archindex.core.metrics import MeasurementSpec
-from archindex.store.files import disk_errors, sync_folder
+from archindex.store.files import sync_folder
 from archindex.store.rows import RowInfo
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.canonical import graph_sizes
+from archindex.core.disk import disk_errors
 from archindex.core.errors import ArchindexError, CorruptIndexError
 from archindex.encoders import Encoder, load_encoder, make_encoder
 from archindex.indexes import make_index
@@ -19,7 +20,6 @@ from archindex.queries.columns import Column
 from archindex.spaces.registry import space
 from archindex.store.catalog import Catalog
 from archindex.store.columns import derive_columns, write_columns
-from archindex.store.files import disk_errors
 from archindex.store.folder import version_numbers
 from archindex.store.version import (
     VersionInfo,

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import (
     CorruptIndexError,
     EncoderMismatchError,
@@ -32,7 +33,6 @@ from archindex.core.errors import (
 )
 from archindex.indexes import Metric
 from archindex.store.files import (
-    disk_errors,
     file_digest,
     list_files,
     read_json,

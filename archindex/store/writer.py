@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import (
     CorruptIndexError,
     EncoderMismatchError,
@@ -27,7 +28,7 @@ from archindex.encoders import Encoder
 from archindex.indexes import Metric, VectorIndex
 from archindex.store.catalog import amend_catalog, create_catalog
 from archindex.store.columns import derive_columns, write_columns
-from archindex.store.files import disk_errors, make_folder, remove_tree
+from archindex.store.files import make_folder, remove_tree
 from archindex.store.folder import folder_kind, is_our_work, only_ours, version_numbers
 from archindex.store.log import AddedRow, append, cut_torn_record, encode_add, encode_remove, highest_row_id
 from archindex.store.rows import RowInfo, Rows

@@ -26,17 +26,17 @@ from archindex.spaces.nasbench101_cells import PackedCells
 from archindex.spaces.registry import space
 
 SPACES: Final[dict[str, dict[str, Any]]] = {
-    "nasbench201": {"steps": 2500},
-    "nasbench_graph": {"steps": 2500},
-    "nasbench101": {"steps": 2000, "dim": 64, "divergence": 0.01},
-    "darts": {"steps": 5000, "dim": 64, "divergence": 0.01},
+    "nasbench201": {"steps": 6000},
+    "nasbench_graph": {"steps": 6000},
+    "nasbench101": {"steps": 2000},
+    "darts": {"steps": 12_000},
 }
 """Options of the encoder that are not its defaults, for each space."""
 
 PEERS: Final = ("nasbench201", "nasbench101")
 """Spaces on which the peer without masks is trained as well."""
 
-DRAWN: Final = {"nasbench101": (40_000, 10_000), "darts": (25_000, 5_000)}
+DRAWN: Final = {"nasbench101": (40_000, 10_000), "darts": (60_000, 5_000)}
 """Architectures to train and to test on, where not all are: of a split of 9 to 1, and drawn from DARTS."""
 
 SAMPLES: Final = 10_000
@@ -46,7 +46,7 @@ PROTOCOL: Final = (
     "on the 10% held out; then 10,000 draws from the prior. Architectures are classes by arch_id, so that no "
     "alias of a held-out one is trained on; each is one string (nasbench201 5,425, nasbench_graph 26,206, "
     "nasbench101 423,624 classes). nasbench101: trained on 40,000 of the 90%, tested on 10,000 of the 10%. "
-    "darts: trained on 25,000 uniform draws, tested on 5,000 others. Split, weights and draws: seed 0. "
+    "darts: trained on 60,000 uniform draws, tested on 5,000 others. Split, weights and draws: seed 0. "
     "reconstruction: share of the held-out for which the decoder's likeliest choices from the encoder's mean "
     "give the same arch_id; string: the canonical string of the class, letter by letter. unique: distinct "
     "arch_ids among valid draws, over their number; of_uniform: over that of as many uniform draws from the "
