@@ -20,13 +20,14 @@ from archindex.spaces.nasbench101_cells import PackedCells
 from archindex.spaces.registry import NAMED, SPACES, space
 
 PROTOCOL: Final = (
-    "Encoder `universal`, Euclidean. recall@10: 100,000 architectures, one of each arch_id (50,000 cells of "
-    "NAS-Bench-101, 5,425 of NAS-Bench-201, 2,500 drawn of each other space, seed 1), 1,000 of them as queries, "
-    "each left out of its own answer; the 10 nearest by all 64 numbers are right. 'first n': the 10 nearest by the "
-    "first n numbers; 're-ranked': the 100 nearest by the first n, the best 10 of them by all 64. Alone: an encoder "
-    "of 16 dimensions trained by the same recipe and seed; its vectors and the first 16 of `universal` by "
-    "10-nearest regression of test accuracy (Kendall's tau; mean absolute difference to the ten, percent), on "
-    "NAS-Bench-201 (distinct arch_ids) and on 20,000 cells of NAS-Bench-101 drawn with seed 0, CIFAR-10."
+    "Encoder `universal`, Euclidean. recall@10: 100,000 architectures, one of each arch_id (50,000 "
+    "cells of NAS-Bench-101, 5,425 of NAS-Bench-201, 2,500 drawn of each other space, seed 1), 1,000 of "
+    "them as queries, each left out of its own answer; the 10 nearest by all 64 numbers are right. "
+    "'first n': the 10 nearest by the first n numbers; 're-ranked': the 100 nearest by the first n, the "
+    "best 10 of them by all 64. Alone: an encoder of 16 dimensions trained by the same recipe and seed; "
+    "its vectors and the first 16 of `universal` by 10-nearest regression of test accuracy (Kendall's "
+    "tau; mean absolute difference to the ten, percent), on NAS-Bench-201 (distinct arch_ids) and on "
+    "20,000 cells of NAS-Bench-101 drawn with seed 0, CIFAR-10."
 )
 K: Final = 10
 DEEP: Final = 100
@@ -74,9 +75,12 @@ def alone(encoder: UniversalEncoder, data: Path, quick: bool) -> list[dict[str, 
     rows = []
     for name, (batch, accuracy) in {"nb201": _nb201(data, most), "nb101": _nb101(data, most)}.items():
         vectors = encoder.encode(batch)
-        for way, found in (
-            ("all 64", vectors), ("first 16 of 64", vectors[:, :16]), ("16 trained alone", small.encode(batch))
-        ):  # fmt: skip
+        ways = {
+            "all 64": vectors,
+            "first 16 of 64": vectors[:, :16],
+            "16 trained alone": small.encode(batch),
+        }
+        for way, found in ways.items():
             near = nearest_others(found)
             tau, gap = neighbour_regression(near, accuracy), neighbour_difference(near, accuracy)
             rows.append({"data": name, "vectors": way, "tau": round(tau, 4), "difference": round(gap, 4)})
@@ -133,7 +137,8 @@ def _nb101_cells(
     data: Path, rng: np.random.Generator, most: int
 ) -> tuple[GraphBatch, npt.NDArray[np.float64]]:
     table = duckdb.execute(
-        f"SELECT adj_bits, ops, cifar10_test_acc_108ep AS accuracy FROM '{data / 'nb101.parquet'}' ORDER BY hash"
+        "SELECT adj_bits, ops, cifar10_test_acc_108ep AS accuracy "
+        f"FROM '{data / 'nb101.parquet'}' ORDER BY hash"
     ).fetchnumpy()
     drawn = rng.permutation(len(table["ops"]))[:most]
     cells = PackedCells.from_table(table["adj_bits"][drawn], table["ops"][drawn].astype(str))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -20,13 +21,13 @@ from archindex.encoders.universal import UniversalEncoder
 from archindex.spaces.nasbench101_cells import PackedCells
 
 PROTOCOL: Final = (
-    "NAS-Bench-101, the encoder `universal` (64 dimensions, 4 + 4 layers, width 64). archindex: Encoder.encode "
-    "of packed batches, reduction to functional DAGs included, all 423,624 cells. torch-geometric: the same "
-    "network and weights, layer by layer with MessagePassing, Data objects in a DataLoader of batch 1024, "
-    "no_grad, workers 0 and 2 (the better counts), on 40,000 cells drawn with seed 0. 'prebuilt': the loop is "
-    "given its Data objects, features computed; 'packed': it starts from the packed arrays and builds them. "
-    "Two torch threads on both sides. Runs of both sides take turns; medians of 3. Vectors of both sides are "
-    "compared by value."
+    "NAS-Bench-101, the encoder `universal` (64 dimensions, 4 + 4 layers, width 64). archindex: "
+    "Encoder.encode of packed batches, reduction to functional DAGs included, all 423,624 cells. torch- "
+    "geometric: the same network and weights, layer by layer with MessagePassing, Data objects in a "
+    "DataLoader of batch 1024, no_grad, workers 0 and 2 (the better counts), on 40,000 cells drawn with "
+    "seed 0. 'prebuilt': the loop is given its Data objects, features computed; 'packed': it starts "
+    "from the packed arrays and builds them. Two torch threads on both sides. Runs of both sides take "
+    "turns; medians of 3. Vectors of both sides are compared by value."
 )
 BATCH: Final = 1024
 DRAWN: Final = 40_000
@@ -58,19 +59,13 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
         return result
 
     for _ in range(1 if quick else RUNS):
-        clock("archindex", len(batch), lambda: encoder.encode(batch))
+        clock("archindex", len(batch), partial(encoder.encode, batch))
         ours = encoder.encode(sample)
         for workers in (0,) if quick else (0, 2):
-            theirs = clock(
-                f"torch-geometric, prebuilt, {workers} workers",
-                len(sample),
-                lambda workers=workers: loop(model, prebuilt, workers),
-            )
-            clock(
-                f"torch-geometric, packed, {workers} workers",
-                len(sample),
-                lambda workers=workers: loop(model, data_objects(sample), workers),
-            )
+            name = f"{workers} workers"
+            run = partial(loop, model, workers=workers)
+            theirs = clock(f"torch-geometric, prebuilt, {name}", len(sample), partial(run, prebuilt))
+            clock(f"torch-geometric, packed, {name}", len(sample), partial(from_packed, run, sample))
     rate = {name: median(values) for name, values in timed.items()}
     worst = float(np.abs(ours - theirs).max())
     result = [
@@ -112,6 +107,11 @@ def data_objects(batch: GraphBatch) -> list[Any]:
             )
         )
     return objects
+
+
+def from_packed(run: Callable[[list[Any]], Any], batch: GraphBatch) -> Any:
+    """Build the Data objects, then run."""
+    return run(data_objects(batch))
 
 
 def loop(model: GINModel, objects: list[Any], workers: int) -> np.ndarray[Any, Any]:
