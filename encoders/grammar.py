@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArgumentError
 
 Ids = npt.NDArray[np.int64]
@@ -50,6 +51,9 @@ class Grammar(Protocol):
 
     def natives(self, ids: Ids) -> list[str]:
         """Return the native strings of n whole sequences; int64, shape (n, length)."""
+
+    def graphs(self, ids: Ids) -> GraphBatch:
+        """Return the graphs of n whole sequences; int64, shape (n, length)."""
 
     def ids(self, natives: Sequence[str]) -> Ids:
         """Return the decisions behind native strings; int64, shape (n, length).

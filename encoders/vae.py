@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 import torch
+from numpy.random import Generator
 from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
@@ -32,6 +33,7 @@ from archindex.encoders.grammar import Grammar, Ids, Mask, walk
 from archindex.encoders.learned import one_thread
 from archindex.encoders.vae_checks import SIGNATURE, checked
 from archindex.encoders.vae_checks import signature as read_signature
+from archindex.encoders.vae_decode import nearest_decoded
 from archindex.encoders.vae_graph import PackedGraphs
 from archindex.encoders.vae_model import VAEModel
 from archindex.encoders.vae_train import VAEPlan, train_vae
@@ -230,7 +232,9 @@ class VAEEncoder(Encoder):
         return vectors
 
     def decode(self, vectors: npt.ArrayLike, grammar: Grammar) -> list[str]:
-        """Return the native string of the likeliest choices for every vector; always valid ones.
+        """Return the native string of an architecture near every vector; always valid ones.
+
+        The likeliest choices or, where these have another vector, the nearest of some that are drawn.
 
         Parameters
         ----------
@@ -246,7 +250,14 @@ class VAEEncoder(Encoder):
         """
         self._own(grammar)
         points = check_vectors("vectors", vectors, dim=self.dim)
-        return grammar.natives(self._walk(points, grammar, None))
+        rng = generator(0, "vae", "decode")
+        best = nearest_decoded(
+            points,
+            lambda some: self._walk(some, grammar, None),
+            lambda some, heat: self._walk(some, grammar, rng, heat),
+            lambda ids: self.encode(grammar.graphs(ids)),
+        )
+        return grammar.natives(best)
 
     def sample(self, n: int, grammar: Grammar, seed: int = 0) -> list[str]:
         """Return the native strings of `n` architectures, drawn from the prior; valid, repeats included.
@@ -351,7 +362,7 @@ class VAEEncoder(Encoder):
         return encoder
 
     def _walk(
-        self, points: npt.NDArray[np.float32], grammar: Grammar, rng: np.random.Generator | None
+        self, points: npt.NDArray[np.float32], grammar: Grammar, rng: Generator | None, heat: float = 1.0
     ) -> Ids:
         """Return decisions for points: the likeliest ones, or drawn ones where there is a generator."""
         model = self._fitted()
@@ -361,7 +372,7 @@ class VAEEncoder(Encoder):
             def choose(prefix: Ids, allowed: Mask) -> Ids:
                 logits = model.decoder.step(given, torch.from_numpy(prefix)).numpy().astype(np.float64)
                 if rng is not None:
-                    logits += rng.gumbel(size=logits.shape)
+                    logits += heat * rng.gumbel(size=logits.shape)
                 chosen: Ids = np.where(allowed, logits, -np.inf).argmax(axis=1)
                 return chosen
 
@@ -371,9 +382,7 @@ class VAEEncoder(Encoder):
         self._fitted()
         given = dict(zip(SIGNATURE, (grammar.name, grammar.vocabulary, grammar.length), strict=True))
         if given != self._signature:
-            raise ArgumentError(
-                f"expected the grammar that the encoder was fitted with, {self._signature}", got=given
-            )
+            raise ArgumentError(f"expected the grammar of the fit, {self._signature}", got=given)
 
     def _empty_model(self, signature: dict[str, Any]) -> VAEModel:
         return VAEModel(**self._shape, vocabulary=signature["vocabulary"], length=signature["length"]).float()
@@ -387,5 +396,4 @@ class VAEEncoder(Encoder):
         return {key: value.detach().numpy() for key, value in self._fitted().state_dict().items()}
 
     def _hash(self, arrays: dict[str, npt.NDArray[Any]]) -> str:
-        # The training plan is left out: it decides the weights, and the weights decide the vectors.
         return content_hash(self.name, _VERSION, self._shape | {"grammar": self._signature}, arrays)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArchitectureError
 from archindex.core.ranks import canonical_ranks
 from archindex.spaces.base import Enumerable
@@ -85,6 +86,10 @@ class ChoiceDecisions:
     def natives(self, ids: Ids) -> list[str]:
         """Return the native strings of whole sequences; int64, shape (n, length)."""
         return [self._space._format(tuple(genotype)) for genotype in (ids - 1).tolist()]
+
+    def graphs(self, ids: Ids) -> GraphBatch:
+        """Return the graphs of whole sequences; int64, shape (n, length)."""
+        return self._space.graphs(self.natives(ids))
 
     def ids(self, natives: Sequence[str]) -> Ids:
         """Return the decisions behind native strings; int64, shape (n, length).
@@ -194,6 +199,10 @@ class NASBench101Decisions:
             n = row[::2].index(_OUTPUT) + 1
             cells.append(Cell(tuple(row[1 : 2 * n : 2]), tuple(kind - 1 for kind in row[: 2 * n - 2 : 2])))
         return PackedCells.from_cells(cells).natives()
+
+    def graphs(self, ids: Ids) -> GraphBatch:
+        """Return the graphs of whole sequences; int64, shape (n, length)."""
+        return self._space.graphs(self.natives(ids))
 
     def ids(self, natives: Sequence[str]) -> Ids:
         """Return the decisions behind native strings; int64, shape (n, length).

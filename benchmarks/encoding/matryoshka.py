@@ -89,7 +89,8 @@ def alone(encoder: UniversalEncoder, data: Path, quick: bool) -> list[dict[str, 
 
 def _nearest(vectors: Singles, queries: Singles, own: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
     """Return the `k` nearest others of every query, nearest first."""
-    points = vectors - vectors.mean(axis=0)
+    # In double precision: near distances drown in the rounding of large squares.
+    points = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     squares = (points * points).sum(axis=1)
     found = []
     for start in range(0, len(queries), 100):

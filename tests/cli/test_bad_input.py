@@ -208,11 +208,11 @@ def test_newer_format(cli: Any, index_path: Path) -> None:
 
 
 def test_vectors_that_are_no_points(cli: Any, untouched: Path, tmp_path: Path) -> None:
-    nan = np.zeros((2, 128), dtype=np.float32)
+    nan = np.zeros((2, 64), dtype=np.float32)
     nan[1, 5] = np.nan
     for name, points, part in (
         ("nan", nan, "row 1, column 5"),
-        ("wide", np.zeros((2, 129)), "(n, 128)"),
+        ("wide", np.zeros((2, 65)), "(n, 64)"),
         ("text", np.array(["a"]), "numbers"),
         ("pickled", np.array([{}], dtype=object), ".npy"),
     ):

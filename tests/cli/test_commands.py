@@ -58,7 +58,7 @@ def test_build_and_info(cli: Any, check_json: Check, default_data: None, tmp_pat
     table = cli("info", tmp_path / "x", "--format", "tsv").lines
     assert table[0] == "column\ttype\tvalues\tmin\tmax"
     assert len(table) == 1 + len(made.json["columns"])
-    assert "structural" in cli("info", tmp_path / "x").out
+    assert "universal" in cli("info", tmp_path / "x").out
 
 
 def test_build_overwrites_only_when_told(cli: Any, default_data: None, index_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_export(cli: Any, check_json: Check, built_index: Path, tmp_path: Path, 
     assert len(rows) == done.json["rows"] == len(ids)
     assert first["native"] == record.architecture.native
     assert float(first["cifar10_valid_acc"]) == record.attributes["cifar10_valid_acc"]
-    assert float(first["v127"]) == pytest.approx(float(record.vector[127]), rel=1e-6)
+    assert float(first["v63"]) == pytest.approx(float(record.vector[63]), rel=1e-6)
     assert list(tmp_path.glob(".rows*")) == []
     assert cli("export", built_index, out).code == 2
     assert cli("export", built_index, out, "--overwrite").code == 0

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from archindex.core.batch import GraphBatch
 from archindex.core.errors import ArgumentError
 from archindex.encoders.grammar import Grammar, draw, valid, walk
+from archindex.testing.encoder_case import chain
 
 
 class Rising:
@@ -27,6 +29,9 @@ class Rising:
 
     def natives(self, ids: npt.NDArray[np.int64]) -> list[str]:
         return ["".join(map(str, row)) for row in ids]
+
+    def graphs(self, ids: npt.NDArray[np.int64]) -> GraphBatch:
+        return GraphBatch.from_graphs(chain(*(f"digit {i}" for i in row)) for row in ids)
 
     def ids(self, natives: Sequence[str]) -> npt.NDArray[np.int64]:
         return np.array([list(map(int, text)) for text in natives], dtype=np.int64).reshape(-1, 3)
