@@ -84,7 +84,7 @@ class LatentGenerator:
             # A Gaussian over the learned latents is what is drawn from; weighted, because training was.
             points = table.weight.detach().double().numpy()
             self._centre = np.average(points, axis=0, weights=share)
-            spread = np.cov(points.T, aweights=share) + NOISE**2 * np.eye(self._dim)
+            spread = np.cov(points.T, aweights=share, ddof=0) + NOISE**2 * np.eye(self._dim)
             self._root = np.linalg.cholesky(spread)
 
     def sample(self, n: int, seed: int) -> list[str]:
