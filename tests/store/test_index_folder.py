@@ -207,7 +207,7 @@ def test_a_wrong_encoder_is_refused(index_path: Path) -> None:
     content = json.loads(file.read_text())
     content["fingerprint"] = "0" * 32
     file.write_text(json.dumps(content))
-    with pytest.raises(EncoderMismatchError, match="structural"):
+    with pytest.raises(EncoderMismatchError, match="universal"):
         ax.open(index_path)
 
 
