@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 import torch
-from numpy.random import Generator
 from safetensors.numpy import load_file, save
 
 from archindex.core.batch import GraphBatch
@@ -29,16 +28,16 @@ from archindex.encoders.files import (
     read_description,
     write_description,
 )
-from archindex.encoders.grammar import Grammar, Ids, Mask, walk
+from archindex.encoders.grammar import Grammar, Ids
 from archindex.encoders.learned import one_thread
 from archindex.encoders.vae_checks import SIGNATURE, checked
 from archindex.encoders.vae_checks import signature as read_signature
-from archindex.encoders.vae_decode import nearest_decoded
+from archindex.encoders.vae_decode import BEAM, Score, drawn, nearest_decoded
 from archindex.encoders.vae_graph import PackedGraphs
 from archindex.encoders.vae_model import VAEModel
 from archindex.encoders.vae_train import VAEPlan, train_vae
 
-_VERSION: Final = 1  # goes up with every change of the network
+_VERSION: Final = 2  # goes up with every change of the network
 _CHUNK: Final = 4096  # graphs at a time
 
 
@@ -231,10 +230,10 @@ class VAEEncoder(Encoder):
                 vectors[start:stop] = model.vectors(graphs).numpy()
         return vectors
 
-    def decode(self, vectors: npt.ArrayLike, grammar: Grammar) -> list[str]:
+    def decode(self, vectors: npt.ArrayLike, grammar: Grammar, beam: int = BEAM) -> list[str]:
         """Return the native string of an architecture near every vector; always valid ones.
 
-        The likeliest choices or, where these have another vector, the nearest of some that are drawn.
+        The likeliest choices or, where these have another vector, the nearest of the likeliest sequences.
 
         Parameters
         ----------
@@ -242,20 +241,22 @@ class VAEEncoder(Encoder):
             Points of the space that `encode` maps to.
         grammar : Grammar
             The grammar that the encoder was fitted with.
+        beam : int
+            Sequences tried where the likeliest choices have another vector; 1 is fastest and tries no others.
 
         Raises
         ------
         ArgumentError
-            If the encoder has not been fitted, or with another grammar, or the vectors do not fit.
+            If the encoder has not been fitted, or with another grammar, or vectors or beam do not fit.
         """
         self._own(grammar)
         points = check_vectors("vectors", vectors, dim=self.dim)
-        rng = generator(0, "vae", "decode")
         best = nearest_decoded(
             points,
-            lambda some: self._walk(some, grammar, None),
-            lambda some, heat: self._walk(some, grammar, rng, heat),
+            grammar,
+            self._score(points),
             lambda ids: self.encode(grammar.graphs(ids)),
+            width=check_int("beam", beam, low=1),
         )
         return grammar.natives(best)
 
@@ -281,7 +282,7 @@ class VAEEncoder(Encoder):
         self._own(grammar)
         rng = generator(seed, "vae", "sample")
         points = rng.standard_normal((check_int("n", n, low=0), self.dim)).astype(np.float32)
-        return grammar.natives(self._walk(points, grammar, rng))
+        return grammar.natives(drawn(grammar, n, self._score(points), rng))
 
     def free_choices(self, vectors: npt.ArrayLike) -> Ids:
         """Return the likeliest choices for every vector with no grammar: what masks have to put right.
@@ -361,22 +362,18 @@ class VAEEncoder(Encoder):
         encoder._model = model.eval()
         return encoder
 
-    def _walk(
-        self, points: npt.NDArray[np.float32], grammar: Grammar, rng: Generator | None, heat: float = 1.0
-    ) -> Ids:
-        """Return decisions for points: the likeliest ones, or drawn ones where there is a generator."""
+    def _score(self, points: npt.NDArray[np.float32]) -> Score:
+        """Return what gives the decoder's logits for these points."""
         model = self._fitted()
         with torch.inference_mode():
             given = model.decoder.start(model.latents(torch.from_numpy(points)))
 
-            def choose(prefix: Ids, allowed: Mask) -> Ids:
-                logits = model.decoder.step(given, torch.from_numpy(prefix)).numpy().astype(np.float64)
-                if rng is not None:
-                    logits += heat * rng.gumbel(size=logits.shape)
-                chosen: Ids = np.where(allowed, logits, -np.inf).argmax(axis=1)
-                return chosen
+        def score(rows: Ids, prefix: Ids) -> npt.NDArray[np.float64]:
+            with torch.inference_mode():
+                logits = model.decoder.step(given[torch.from_numpy(rows)], torch.from_numpy(prefix))
+                return logits.numpy().astype(np.float64)
 
-            return walk(grammar, len(points), choose)
+        return score
 
     def _own(self, grammar: Grammar) -> None:
         self._fitted()

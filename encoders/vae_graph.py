@@ -12,14 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archindex.core.batch import GraphBatch
-from archindex.core.ranks import canonical_ranks, last_ports
+from archindex.core.ranks import canonical_ranks, first_outputs, home_ports
 from archindex.encoders.op_features import WIDTH, node_features
 
 PORTS: Final = 8
 """Input ports that are told apart; further ones count as the last."""
 
-RANKS: Final = 32
-"""Places in the canonical order that are told apart; further ones count as the last."""
+SLOTS: Final = 64
+"""Slots of the readout; see `slots`."""
+
+_OUTPUTS: Final = 2
+_PLACES: Final = 4
+"""Outputs, and nodes of one output and one port, that have slots of their own."""
 
 _SAID: Final = 16
 """Length of what a node says to the readout."""
@@ -40,10 +44,10 @@ class PackedGraphs:
         Features of the different nodes: there are few.
     kind : ndarray of int64, shape (n_nodes,)
         Row of `kinds` of each node.
-    rank : ndarray of int64, shape (n_nodes,)
-        Place in the canonical order of the graph; see `archindex.core.ranks`.
+    slot : ndarray of int64, shape (n_nodes,)
+        Where in the readout; see `slots`.
     port : ndarray of int64, shape (n_nodes,)
-        The last port that each node feeds.
+        See `archindex.core.ranks.home_ports`.
     edges : ndarray of int64, shape (3, n_edges)
         Source, target and input port.
     node_ptr, edge_ptr : ndarray of int64, shape (n_graphs + 1,)
@@ -52,7 +56,7 @@ class PackedGraphs:
 
     kinds: Tensor
     kind: _Ints
-    rank: _Ints
+    slot: _Ints
     port: _Ints
     edges: _Ints
     node_ptr: _Ints
@@ -80,8 +84,8 @@ class PackedGraphs:
         return cls(
             torch.from_numpy(node_features(kinds)),
             kind.reshape(-1),
-            np.minimum(canonical_ranks(reduced), RANKS - 1),
-            np.minimum(last_ports(reduced), PORTS - 1),
+            slots(reduced),
+            np.minimum(home_ports(reduced), PORTS - 1),
             np.vstack([reduced.edges[:2], np.minimum(reduced.edges[2:], PORTS - 1)]),
             reduced.node_ptr,
             reduced.edge_ptr,
@@ -97,8 +101,28 @@ class PackedGraphs:
         chosen = self.edges[:, edges]
         chosen[:2] -= np.repeat(moved, n_edges)
         return PackedGraphs(
-            self.kinds, self.kind[nodes], self.rank[nodes], self.port[nodes], chosen, node_ptr, edge_ptr
+            self.kinds, self.kind[nodes], self.slot[nodes], self.port[nodes], chosen, node_ptr, edge_ptr
         )
+
+
+def slots(reduced: GraphBatch) -> _Ints:
+    """Return in which slot of the readout each node is heard; int64, shape (n_nodes,).
+
+    In graphs with one port that is its canonical rank. In others every output and port has slots of its own,
+    in which nodes come by rank: so a node's slot does not depend on how many nodes are left of the parts
+    before it. What is too much shares the last slot.
+    """
+    rank, home = canonical_ranks(reduced), home_ports(reduced)
+    output = np.minimum(first_outputs(reduced), _OUTPUTS - 1)
+    several = np.zeros(len(reduced), dtype=np.int64)
+    np.maximum.at(several, reduced.node_graph, home)
+    group = output * PORTS + np.minimum(home, PORTS - 1)
+    order = np.lexsort((rank, group, reduced.node_graph))
+    key = (reduced.node_graph * _OUTPUTS * PORTS + group)[order]
+    place = np.empty_like(rank)
+    place[order] = np.arange(len(rank)) - np.searchsorted(key, key)
+    slot = np.where(several[reduced.node_graph] > 0, group * _PLACES + np.minimum(place, _PLACES - 1), rank)
+    return np.minimum(slot, SLOTS - 1)
 
 
 class Round(nn.Module):
@@ -156,14 +180,14 @@ class GraphNetwork(nn.Module):
     def __init__(self, dim: int, width: int, layers: int) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU(), nn.Linear(width, width))
-        self.ranks = nn.Embedding(RANKS, width)
+        self.slots = nn.Embedding(SLOTS, width)
         self.ports = nn.Embedding(PORTS, width)
         self.rounds = nn.ModuleList(Round(width) for _ in range(layers))
         self.say = nn.Linear(2 * width, _SAID)
         # Beside the hidden layer a direct way, by which most is learned first.
-        self.direct = nn.Linear(RANKS * _SAID, 2 * dim)
+        self.direct = nn.Linear(SLOTS * _SAID, 2 * dim)
         self.readout = nn.Sequential(
-            nn.Linear(RANKS * _SAID, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * dim)
+            nn.Linear(SLOTS * _SAID, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * dim)
         )
         with torch.no_grad():
             self.direct.bias[dim:] += _START
@@ -171,14 +195,14 @@ class GraphNetwork(nn.Module):
     def forward(self, graphs: PackedGraphs) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the latent; float32, shape (n_graphs, dim) each."""
         source, target, port = (torch.from_numpy(row) for row in graphs.edges)
-        kind, rank, feeds = (torch.from_numpy(row) for row in (graphs.kind, graphs.rank, graphs.port))
-        first = x = self.enter(graphs.kinds)[kind] + self.ranks(rank) + self.ports(feeds)
+        kind, place, feeds = (torch.from_numpy(row) for row in (graphs.kind, graphs.slot, graphs.port))
+        first = x = self.enter(graphs.kinds)[kind] + self.slots(place) + self.ports(feeds)
         for layer in self.rounds:
             x = layer(x, source, target, port)
         said = self.say(torch.cat([first, x], dim=1))
-        # One slot a place; what shares the last one is summed.
-        slot = np.repeat(RANKS * np.arange(len(graphs)), np.diff(graphs.node_ptr)) + graphs.rank
-        slots = said.new_zeros(RANKS * len(graphs), _SAID).index_add(0, torch.from_numpy(slot), said)
+        # What shares a slot is summed.
+        slot = np.repeat(SLOTS * np.arange(len(graphs)), np.diff(graphs.node_ptr)) + graphs.slot
+        slots = said.new_zeros(SLOTS * len(graphs), _SAID).index_add(0, torch.from_numpy(slot), said)
         places = slots.view(len(graphs), -1)
         mean, log_variance = (self.direct(places) + self.readout(places)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 4.0)

@@ -88,7 +88,7 @@ def train_vae(
     rng = generator(seed, "vae", "train")
     graphs, wanted = PackedGraphs.of(reduce_batch(batch)), torch.from_numpy(ids)
     share = np.cumsum(weights) / np.sum(weights)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=1e-4, fused=True)
     model.train()
     for step in range(plan.steps):
         done = step / plan.steps

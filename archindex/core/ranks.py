@@ -13,10 +13,10 @@ from archindex.core.ops import ATTRIBUTE_ID, OP_ID
 def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     """Return the place of each node in the canonical order of its graph.
 
-    Nodes come by the first output that they reach, then by the last port that they feed, in graphs with
-    several ports by what they read (inputs first, then nodes by that port), by their distance (longest path)
-    from the input and to the output (farthest first), op and Weisfeiler-Lehman colour. So the parts of a
-    concatenation come in its order, and in graphs with one output and one port edges point forward. Nodes
+    Nodes come by the first output that they reach, then by their `home_ports`, in graphs with several ports
+    by what they read (inputs first, then nodes by that port), by their distance (longest path) from the
+    input and to the output (farthest first), op and Weisfeiler-Lehman colour. So the parts of a concatenation
+    come in its order, and in graphs with one output and one port edges point forward. Nodes
     that are still alike are told apart one at a time, as in `canonical_form`: isomorphic graphs, their nodes
     put in this order, are one graph.
 
@@ -33,9 +33,9 @@ def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     ranks = np.zeros(reduced.n_nodes, dtype=np.int64)
     waiting, marks = np.arange(len(reduced)), np.zeros(reduced.n_nodes, dtype=np.uint64)
     before, after = depths(reduced), depths(reduced, backward=True)
-    last_port = last_ports(reduced)
-    reads = _first_read(reduced, last_port)
-    place = np.stack([after.max(initial=0) - after, before, reads, last_port, _first_output(reduced)])
+    home, output = home_ports(reduced), first_outputs(reduced)
+    reads = _first_read(reduced, home)
+    place = np.stack([after.max(initial=0) - after, before, reads, home, output])
     node_graph, turn = reduced.node_graph, 0
     while len(waiting):
         part = reduced.pick(waiting)
@@ -57,30 +57,26 @@ def canonical_ranks(reduced: GraphBatch) -> npt.NDArray[np.int64]:
     return ranks
 
 
-def last_ports(batch: GraphBatch) -> npt.NDArray[np.int64]:
-    """Return the highest port that each node feeds; 0 where it feeds none."""
+def home_ports(batch: GraphBatch) -> npt.NDArray[np.int64]:
+    """Return to which part of a concatenation each node belongs: one more than the first port that it feeds.
+
+    Only ports of nodes with several count: a sum knows no parts. 0 for nodes that feed none, and for inputs.
+    """
+    source, target, port = batch.edges
     last = np.zeros(batch.n_nodes, dtype=np.int64)
-    np.maximum.at(last, batch.edges[0], batch.edges[2])
-    return last
+    np.maximum.at(last, target, port)
+    told = (last[target] > 0) & (batch.op[source] != OP_ID["input"])
+    none = np.iinfo(np.int64).max
+    home = np.full(batch.n_nodes, none)
+    np.minimum.at(home, source[told], port[told] + 1)
+    return np.where(home == none, 0, home)
 
 
-def _first_read(batch: GraphBatch, last_port: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return what each node reads first: inputs by index, then nodes by port; 0 if there is one port."""
-    several = np.zeros(len(batch), dtype=np.int64)
-    np.maximum.at(several, batch.node_graph, last_port)
-    index = np.nan_to_num(batch.attrs[:, ATTRIBUTE_ID["index"]].astype(np.float64)).clip(0, 1e6)
-    code = np.where(batch.op == OP_ID["input"], index.astype(np.int64), 10**6 + 1 + last_port)
-    none = np.iinfo(np.int64).max >> 1
-    first = np.full(batch.n_nodes, none)
-    np.minimum.at(first, batch.edges[1], code[batch.edges[0]])
-    return np.where(several[batch.node_graph] > 0, first, 0)
-
-
-def _first_output(batch: GraphBatch) -> npt.NDArray[np.int64]:
+def first_outputs(batch: GraphBatch) -> npt.NDArray[np.int64]:
     """Return the index of the first output that each node reaches."""
-    index = np.nan_to_num(batch.attrs[:, ATTRIBUTE_ID["index"]].astype(np.float64)).clip(0, 1e6)
+    index = _index(batch)
     none = np.iinfo(np.int64).max >> 1
-    found = np.where(batch.op == OP_ID["output"], index.astype(np.int64), none)
+    found = np.where(batch.op == OP_ID["output"], index, none)
     source, target, _ = batch.edges
     while True:
         nearer = found.copy()
@@ -88,3 +84,25 @@ def _first_output(batch: GraphBatch) -> npt.NDArray[np.int64]:
         if (nearer == found).all():
             return found
         found = nearer
+
+
+def _first_read(batch: GraphBatch, home: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return what each node of a part reads first: inputs by index, then nodes by port.
+
+    Inputs come before all others, and what belongs to no part behind them.
+    """
+    several = np.zeros(len(batch), dtype=np.int64)
+    np.maximum.at(several, batch.node_graph, home)
+    inputs, index, behind = batch.op == OP_ID["input"], _index(batch), 10**6 + 1
+    code = np.where(inputs, index, behind + home)
+    first = np.full(batch.n_nodes, behind)
+    parts = home[batch.edges[1]] > 0
+    first[home > 0] = 2 * behind + int(home.max(initial=0))
+    np.minimum.at(first, batch.edges[1][parts], code[batch.edges[0][parts]])
+    return np.where(several[batch.node_graph] > 0, np.where(inputs, index, first), 0)
+
+
+def _index(batch: GraphBatch) -> npt.NDArray[np.int64]:
+    """Return the index of every input and output."""
+    index = np.nan_to_num(batch.attrs[:, ATTRIBUTE_ID["index"]].astype(np.float64)).clip(0, 1e6)
+    return index.astype(np.int64)

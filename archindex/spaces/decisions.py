@@ -74,13 +74,12 @@ class ChoiceDecisions:
         allowed[comes_up, 1 : self._options[step] + 1] = True
         if self._space.has_rule:
             # Equal prefixes are looked at once.
-            first, group = np.unique(prefix, axis=0, return_inverse=True)
-            group = group.reshape(-1)
-            for row, known in enumerate(first - 1):
-                members = np.flatnonzero(group == row)
-                for option in np.flatnonzero(allowed[members[0]]):
-                    if not self._completes((*map(int, known), int(option) - 1)):
-                        allowed[members, option] = False
+            known, first, group = np.unique(prefix, axis=0, return_index=True, return_inverse=True)
+            few = allowed[first]
+            for row, before in enumerate((known - 1).tolist()):
+                for option in np.flatnonzero(few[row]).tolist():
+                    few[row, option] = self._completes((*before, option - 1))
+            allowed = few[group.reshape(-1)]
         return allowed
 
     def natives(self, ids: Ids) -> list[str]:
