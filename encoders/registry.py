@@ -13,6 +13,7 @@ from archindex.encoders.files import read_description
 ENCODERS: Final[dict[str, str]] = {
     "universal": "archindex.encoders.universal:UniversalEncoder",
     "structural": "archindex.encoders.structural:StructuralEncoder",
+    "motifs": "archindex.encoders.motifs:MotifEncoder",
     "paths": "archindex.encoders.baselines:PathEncoder",
     "adjacency": "archindex.encoders.adjacency:AdjacencyEncoder",
     "wl": "archindex.encoders.baselines:WLEncoder",

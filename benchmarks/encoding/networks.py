@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from archindex.spaces.registry import space
 
 Built = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]
 
-_READY: Final = ("structural", "universal")
+_READY: Final = ("structural", "universal", "motifs")
 _AT_A_TIME: Final = 500
 _ARRAYS: Final = ("op", "attrs", "edges", "node_ptr", "edge_ptr")
 
@@ -91,10 +92,11 @@ def network_vectors(encoder: Encoder, batches: Sequence[GraphBatch]) -> npt.NDAr
 
 
 def listed_network(entry: Mapping[str, Any]) -> Built:
-    """Return module, arguments and keyword arguments of an entry of ``families_list.json``, on ``meta``."""
+    """Return module, arguments and keyword arguments of a network of ``families_*.json``, on ``meta``."""
     makers: dict[str, Callable[[Mapping[str, Any]], Built]] = {
         "transformers": _transformer,
         "torch_geometric": _graph_network,
+        "convolutions": _convolutions,
         "torch": _recurrent_network,
         "space": _of_space,
     }
@@ -123,6 +125,26 @@ def _graph_network(entry: Mapping[str, Any]) -> Built:
     import torch_geometric.nn
 
     module = getattr(torch_geometric.nn, entry["class"])(in_channels=128, out_channels=40, **entry["options"])
+    return module, (torch.zeros(64, 128), torch.zeros(2, 256, dtype=torch.int64)), {}
+
+
+class _Convolutions(nn.Module):
+    def __init__(self, kind: str, hidden_channels: int, num_layers: int) -> None:
+        super().__init__()
+        import torch_geometric.nn
+
+        widths = [128, *[hidden_channels] * (num_layers - 1), 40]
+        convolution = getattr(torch_geometric.nn, kind)
+        self.layers = nn.ModuleList(convolution(a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        for i, layer in enumerate(self.layers):
+            x = layer(x.relu() if i else x, edge_index)
+        return x
+
+
+def _convolutions(entry: Mapping[str, Any]) -> Built:
+    module = _Convolutions(entry["class"], **entry["options"])
     return module, (torch.zeros(64, 128), torch.zeros(2, 256, dtype=torch.int64)), {}
 
 

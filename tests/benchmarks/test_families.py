@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -26,14 +27,48 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def test_every_encoder_is_scored_at_every_grain(rows: list[dict[str, Any]]) -> None:
-    scored = {(row["encoder"], row["norms"], row["relevance"]): row for row in rows if "encoder" in row}
+    scored = {
+        (row["encoder"], row["norms"], row["relevance"]): row
+        for row in rows
+        if "encoder" in row and row["set"] == "list"
+    }
     for grain in ("type", "family", "kind"):
         assert scored["random", "kept", grain]["MAP@20"] < 0.5
-        for norms in ("kept", "folded"):
-            row = scored["structural", norms, grain]
+        for name, norms in itertools.product(("structural", "motifs"), ("kept", "folded")):
+            row = scored[name, norms, grain]
             assert row["left out"] == "none"
             assert row["MAP@20"] > scored["random", "kept", grain]["MAP@20"] + 0.2
             assert row["NDCG@20"] >= row["MAP@20"]
+    assert scored["motifs", "kept", "type"]["MAP@20"] == scored["motifs", "folded", "type"]["MAP@20"]
+    assert scored["motifs", "kept", "type"]["MAP@20"] > 0.9
+
+
+def test_variants_are_compared_on_the_development_set_alone(rows: list[dict[str, Any]]) -> None:
+    variants = {row["variant"]: row for row in rows if "variant" in row}
+    assert list(variants) == list(families.VARIANTS)
+    assert {row["set"] for row in variants.values()} == {"development"}
+    [shipped] = [
+        row
+        for row in rows
+        if row["set"] == "development" and (row.get("encoder"), row.get("norms")) == ("motifs", "kept")
+    ]
+    again = variants["shapes, ratios, widths .25, counts .02"]
+    assert (again["MAP@20"], again["queries"]) == (shipped["MAP@20"], shipped["queries"])
+    assert shipped["left out"] == "none"
+
+
+def test_no_two_types_share_a_graph(rows: list[dict[str, Any]]) -> None:
+    twins = {row["sizes"]: row["twins"] for row in rows if "twins" in row}
+    assert twins == {"kept": 0, "left out": 0}
+
+
+def test_the_development_set_has_no_network_of_the_list() -> None:
+    other = json.loads(families.DEVELOPMENT.read_text(encoding="utf-8"))["networks"]
+    assert len({n["name"] for n in other}) == len(other) == 545
+    assert not {n["name"] for n in other} & {n["name"] for n in CONTENT["networks"]}
+    # Of the types only the search spaces are the same, with other members.
+    shared = {n["type"] for n in other} & {n["type"] for n in CONTENT["networks"]}
+    assert shared == {n["type"] for n in other if n["from"] == "space"}
 
 
 def test_the_list_is_whole() -> None:

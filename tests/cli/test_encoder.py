@@ -18,7 +18,7 @@ from archindex.evaluate.comparison import Sample
 from archindex.spaces.registry import space
 
 Check = Callable[[dict[str, Any], str], None]
-COMPUTED = ("structural", "paths", "adjacency", "wl", "statistics")
+COMPUTED = ("structural", "motifs", "paths", "adjacency", "wl", "statistics")
 
 
 @pytest.fixture(autouse=True)
