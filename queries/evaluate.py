@@ -1,33 +1,36 @@
-"""Evaluation of a typed filter tree over a block of rows.
+"""Typed filter trees compiled for one table: conditions as steps over rows.
 
-Conditions are never computed as three-valued arrays. `holds` asks of a condition either where it is TRUE
-or where it is FALSE, and passes the question down: ``NOT c`` is true where ``c`` is false, ``a AND b`` is
-false where ``a`` or ``b`` is. What is neither is NULL.
+Conditions are never computed as three-valued arrays. `Conditions.holds` asks of a condition either where it
+is TRUE or where it is FALSE, and passes the question down: ``NOT c`` is true where ``c`` is false,
+``a AND b`` is false where ``a`` or ``b`` is. What is neither is NULL, and that is most often just where an
+operand is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial, reduce
-from typing import cast
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from archindex.core.errors import FilterError
 from archindex.queries import tree
-from archindex.queries.columns import INT64_MIN, Column
-from archindex.queries.text import places, table_of
+from archindex.queries.numbers import EXACT, Number, Numbers, absent, known, present
+from archindex.queries.table import Array, Bools, Positions, Rows, Table
+from archindex.queries.text import places
+from archindex.queries.texts import coded, missing, ordered, passes
+from archindex.queries.truth import Step, Truth, all_of, any_of, invert
 
-Bools = npt.NDArray[np.bool_]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Codes = tuple[npt.NDArray[np.signedinteger], tuple[str, ...]]
+# Rows evaluated at a time: intermediate arrays of this length stay in the cache of a core.
+BLOCK = 32_768
+# Steps are tried on so many rows, spread evenly, to see which of them settles most.
+SAMPLE = 1024
+# IN with more numbers than these looks them up instead of comparing with each.
+FEW_VALUES = 6
 
 _OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
     "=": np.equal,
-    # On NaN, which is NULL, this is false as every other comparison is; np.not_equal would be true.
-    "<>": lambda a, b: np.less(a, b) | np.greater(a, b),
+    "<>": np.not_equal,
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -49,261 +52,362 @@ _MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {
     "<=": ">=",
     ">=": "<=",
 }
-_DOUBLE: dict[str, Callable[..., Doubles]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-}
-_DOUBLE_FUNCTION: dict[tree.MathFunction, Callable[..., Doubles]] = {
-    "-": np.negative,
-    "abs": np.abs,
-    "ln": np.log,
-    "sqrt": np.sqrt,
-}
 
 
-class Block:
-    """The rows of one block, ready to be asked.
-
-    All arrays it gives have as many entries as the block has rows, or none (0-d) where every row agrees.
+class Program:
+    """A condition compiled for one table.
 
     Parameters
     ----------
-    columns : mapping of str to Column
-        The columns that the tree names.
-    rows : slice
-        Which rows the block is.
-    tables : dict
-        Lookup tables over the categories of VARCHAR columns, by node; the same for all blocks of one tree,
-        and filled as they are needed.
+    node : Node
+        A BOOLEAN.
+    table : Table
+        The rows that it will be asked about.
     """
 
-    def __init__(self, columns: Mapping[str, Column], rows: slice, tables: dict[int, Ints]) -> None:
-        self._columns = columns
-        self._rows = rows
-        self._tables = tables
-        self._known: dict[tuple[int, bool], Bools] = {}
+    def __init__(self, node: tree.Node, table: Table) -> None:
+        self.table = table
+        with np.errstate(all="ignore"):
+            conditions = Conditions(table)
+            self._checks = conditions.checks(node)
+            self._truth = conditions.holds(node, True)
 
-    def holds(self, node: tree.Node, truth: bool) -> Bools:
-        """Return where the BOOLEAN `node` is `truth`; where it is NULL, it is neither.
+    @property
+    def checked(self) -> bool:
+        """Whether it holds BIGINT arithmetic that may overflow on some row."""
+        return bool(self._checks)
+
+    @property
+    def constant(self) -> bool | None:
+        """Whether it holds on every row or on none; None where that depends on the row."""
+        return None if isinstance(self._truth, Step) else self._truth
+
+    def run(self, at: slice | Positions) -> Bools:
+        """Return for each of some rows whether the condition is TRUE; a slice has step 1 and no open end.
 
         Raises
         ------
         FilterError
-            If BIGINT arithmetic on some row goes beyond 64 bits.
+            If BIGINT arithmetic on one of these rows goes beyond 64 bits.
         """
-        # Whether a condition is NULL is asked as two questions, so conditions inside conditions would be
-        # evaluated exponentially often without this memory.
-        key = (id(node), truth)
-        if key not in self._known:
-            self._known[key] = self._holds(node, truth)
-        return self._known[key]
+        size = at.stop - at.start if isinstance(at, slice) else at.size
+        selected = np.empty(size, dtype=np.bool_)
+        truth = self._truth
+        if not isinstance(truth, Step):
+            selected[:] = truth
+            if not self._checks:
+                return selected
+        with np.errstate(all="ignore"):
+            for start in range(0, size, BLOCK):
+                stop = min(start + BLOCK, size)
+                rows = Rows(
+                    slice(at.start + start, at.start + stop) if isinstance(at, slice) else at[start:stop]
+                )
+                for check in self._checks:
+                    check(rows)
+                if isinstance(truth, Step):
+                    selected[start:stop] = truth(rows)
+        return selected
 
-    def _holds(self, node: tree.Node, truth: bool) -> Bools:
-        found: Bools
+
+class Conditions:
+    """Compiles conditions over one table.
+
+    Parameters
+    ----------
+    table : Table
+        The rows that they will be asked about.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._numbers = Numbers(table)
+        self._made: dict[tuple[int, bool], Truth] = {}
+        # Nodes made here stay, so that none that follows has the id of one that is gone.
+        self._nodes: list[tree.Node] = []
+        self._shares: dict[int, float] = {}
+        size = table.rows
+        self._sample = Rows(np.arange(0, size, size // SAMPLE)) if size >= 16 * SAMPLE else None
+
+    def checks(self, node: object) -> list[Callable[[Rows], None]]:
+        """Return what checks that BIGINT arithmetic in `node` stays within 64 bits, the innermost first."""
+        found: list[Callable[[Rows], None]] = []
+        if isinstance(node, tuple):
+            parts: Sequence[object] = node
+        elif isinstance(node, tree.Constant | tree.ColumnRef | tree.In | tree.Like) or not is_dataclass(node):
+            parts = [node.operand] if isinstance(node, tree.In | tree.Like) else []
+        else:
+            parts = [getattr(node, part.name) for part in fields(node)]
+        for part in parts:
+            found += self.checks(part)
+        if isinstance(node, tree.Arithmetic | tree.Math) and node.kind == "BIGINT":
+            check = self._numbers.overflows(node)
+            found += [] if check is None else [check]
+        return found
+
+    def holds(self, node: tree.Node, truth: bool) -> Truth:
+        """Return where the BOOLEAN `node` is `truth`; where it is NULL, it is neither."""
+        key = (id(node), truth)
+        found = self._made.get(key)
+        if found is None:
+            self._nodes.append(node)
+            found = self._made[key] = self._holds(node, truth)
+        elif isinstance(found, Step):
+            found.shared = True
+        return found
+
+    def _holds(self, node: tree.Node, truth: bool) -> Truth:
         match node:
             case tree.Junction():
-                both = np.logical_and if (node.op == "and") == truth else np.logical_or
-                found = reduce(both, [self.holds(item, truth) for item in node.items])
+                items = [self.holds(item, truth) for item in node.items]
+                return self._join((node.op == "and") == truth, items)
             case tree.Not():
-                found = self.holds(node.operand, not truth)
+                return self.holds(node.operand, not truth)
             case tree.Compare():
-                found = self._compare(node, truth)
+                return self._compare(node.op if truth else _OPPOSITE[node.op], node.left, node.right)
             case tree.In():
-                found = self._among(node, truth)
+                return self._among(node, truth)
             case tree.Like():
-                codes, names = self._text(node.operand)
-                table = self._table(node, lambda: [bool(node.pattern.match(name)) for name in names])
-                found = (codes >= 0) & (table[codes] == truth)
+                pattern = node.pattern
+                return passes(
+                    self._table, node.operand, lambda names: _bools(map(pattern.match, names)) == truth
+                )
             case tree.IsNull():
-                found = self._null(node.operand) == truth
+                null = self.null(node.operand)
+                return null if truth else self._known(node.operand, null)
             case tree.IsTruth():
-                found = self.holds(node.operand, node.value) == truth
+                found = self.holds(node.operand, node.value)
+                return found if truth else invert(found)
             case tree.Coalesce():
                 found = self.holds(node.items[-1], truth)
                 for item in reversed(node.items[:-1]):
-                    found = self.holds(item, truth) | (self._null(item) & found)
+                    found = any_of((self.holds(item, truth), all_of((self.null(item), found))))
+                return found
             case tree.ColumnRef():
-                values, null = self._column(node)
-                found = values == truth
-                found = found if null is None else found & ~null
+                return coded(self._table[node.name], np.array([not truth, truth]))
             case tree.Constant():
-                found = np.asarray(node.value is truth)
-            case _:
-                raise AssertionError(f"{node} is no condition")
-        return found
+                return node.value is truth
+        raise AssertionError(f"{node} is no condition")
 
-    def _null(self, node: tree.Node) -> Bools:
+    def null(self, node: tree.Node) -> Truth:
         """Return where `node` is NULL."""
         if node.kind == "DOUBLE":
-            return np.isnan(self._double(node))
+            return self._numbers.double(node).null
+        if node.kind == "BIGINT":
+            return self._numbers.whole(node).null
         if node.kind == "VARCHAR":
-            absent: Bools = self._text(node)[0] < 0
-            return absent
-        if node.kind == "BOOLEAN":
-            return ~(self.holds(node, True) | self.holds(node, False))
-        if node.kind == "NULL":
-            return np.asarray(True)
-        null = self._bigint(node)[1]
-        return np.asarray(False) if null is None else null
+            return missing(self._table, node)
+        match node:
+            case tree.Constant():
+                return node.value is None
+            case tree.ColumnRef():
+                return absent(self._table[node.name])
+            case tree.IsNull() | tree.IsTruth():
+                return False
+            case tree.Not() | tree.Like():
+                return self.null(node.operand)
+            case tree.In() if not node.null:
+                return self.null(node.operand)
+            case tree.Compare():
+                return any_of((self.null(node.left), self.null(node.right)))
+            case tree.Coalesce():
+                return all_of(self.null(item) for item in node.items)
+        return invert(any_of((self.holds(node, True), self.holds(node, False))))
 
-    def _compare(self, node: tree.Compare, truth: bool) -> Bools:
-        op = node.op if truth else _OPPOSITE[node.op]
-        kind = node.left.kind
-        if kind == "DOUBLE":
-            return _OPERATORS[op](self._double(node.left), self._double(node.right))
-        if kind == "BIGINT":
-            (a, null_a), (b, null_b) = self._bigint(node.left), self._bigint(node.right)
-            found, null = _OPERATORS[op](a, b), _either(null_a, null_b)
-            return found if null is None else found & ~null
-        if kind == "BOOLEAN":
-            known = ~(self._null(node.left) | self._null(node.right))
-            return _OPERATORS[op](self.holds(node.left, True), self.holds(node.right, True)) & known
-        (codes, names), (others, other_names) = self._text(node.left), self._text(node.right)
-        known = (codes >= 0) & (others >= 0)
-        if len(names) < len(other_names):
-            # A literal is looked up in the categories of the column, not each of those in the literal.
-            (codes, names), (others, other_names), op = (others, other_names), (codes, names), _MIRRORED[op]
-        if names is other_names:
-            return _OPERATORS[op](codes, others) & known
-        table = self._table(node, lambda: places(other_names, names))
-        return _OPERATORS[op](2 * codes.astype(np.int64), table[others]) & known
+    def _known(self, node: tree.Node, null: Truth) -> Truth:
+        if isinstance(node, tree.ColumnRef):
+            return present(self._table[node.name])
+        return invert(null)
 
-    def _among(self, node: tree.In, truth: bool) -> Bools:
-        kind = node.operand.kind
-        if kind == "BOOLEAN":
-            found = np.asarray(False)
-            for value in set(node.values):
-                found = found | self.holds(node.operand, bool(value))
-        elif kind == "VARCHAR":
-            codes, names = self._text(node.operand)
-            at = places(cast(tuple[str, ...], node.values), names)
-            found = np.isin(codes, [place // 2 for place in at if place % 2 == 0])
-        elif kind == "DOUBLE":
-            found = np.isin(self._double(node.operand), np.array(node.values, dtype=np.float64))
-        else:
-            found = np.isin(self._bigint(node.operand)[0], np.array(node.values, dtype=np.int64))
+    def _join(self, every: bool, items: Sequence[Truth]) -> Truth:
+        return (all_of if every else any_of)(items, self._share if self._sample else None)
+
+    def _share(self, step: Step) -> float:
+        found = self._shares.get(id(step))
+        if found is None:
+            assert self._sample is not None
+            found = float(np.count_nonzero(step(self._sample))) / self._sample.size
+            self._shares[id(step)] = found
+        return found
+
+    def _compare(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
+        if isinstance(left, tree.Constant) and not isinstance(right, tree.Constant):
+            left, right, op = right, left, _MIRRORED[op]
+        if isinstance(left, tree.Coalesce) and isinstance(right, tree.Constant) and left.kind != "BOOLEAN":
+            found = self._compare(op, left.items[-1], right)
+            for item in reversed(left.items[:-1]):
+                found = any_of((self._compare(op, item, right), all_of((self.null(item), found))))
+            return found
+        if left.kind == "BOOLEAN":
+            return self._compare_truth(op, left, right)
+        if left.kind == "VARCHAR":
+            return self._compare_text(op, left, right)
+        if left.kind == "BIGINT":
+            a, b = self._numbers.whole(left), self._numbers.whole(right)
+            return _compare_whole(op, a, b)
+        if isinstance(left, tree.ToDouble) and isinstance(right, tree.Constant) and right.value is not None:
+            a = self._numbers.whole(left.operand)
+            if a.low >= -EXACT and a.high <= EXACT:
+                return _compare_rounded(op, a, float(right.value))
+        return _compare_double(op, self._numbers.double(left), self._numbers.double(right))
+
+    def _compare_truth(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
+        if op in (">", ">="):
+            left, right, op = right, left, _MIRRORED[op]
+        (yes, no), (yes2, no2) = ((self.holds(side, True), self.holds(side, False)) for side in (left, right))
+        for step in (yes, no, yes2, no2):
+            if isinstance(step, Step):
+                step.shared = True
+        if op == "=":
+            return any_of((all_of((yes, yes2)), all_of((no, no2))))
+        if op == "<>":
+            return any_of((all_of((yes, no2)), all_of((no, yes2))))
+        if op == "<":
+            return all_of((no, yes2))
+        return any_of((all_of((no, any_of((yes2, no2)))), all_of((yes, yes2))))
+
+    def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
+        if not isinstance(right, tree.Constant):
+            return ordered(self._table, _OPERATORS[op], left, right)
+        if right.value is None:
+            return False
+        word = str(right.value)
+        operator = _OPERATORS[op]
+
+        def test(names: Sequence[str]) -> Bools:
+            return operator(2 * np.arange(len(names)), places((word,), names)[0])
+
+        return passes(self._table, left, test)
+
+    def _among(self, node: tree.In, truth: bool) -> Truth:
+        operand = node.operand
         if not truth and node.null:
-            return np.asarray(False)  # NULL in the list may have been the value
-        known: Bools = (found == truth) & ~self._null(node.operand)
-        return known
+            return False  # NULL in the list may have been the value
+        if operand.kind == "BOOLEAN":
+            wanted = {bool(value) for value in node.values}
+            return any_of(self.holds(operand, value) for value in (True, False) if (value in wanted) == truth)
+        if operand.kind == "VARCHAR":
+            words = frozenset(map(str, node.values))
+            return passes(self._table, operand, lambda names: _bools(x in words for x in names) == truth)
+        if isinstance(operand, tree.Coalesce):
+            one: list[Truth] = []
+            for item in operand.items:
+                made: tree.Node = tree.In(item, node.values, node.null)
+                one.append(self.holds(made, truth))
+            found = one[-1]
+            for item, own in zip(reversed(operand.items[:-1]), reversed(one[:-1]), strict=True):
+                found = any_of((own, all_of((self.null(item), found))))
+            return found
+        return self._among_numbers(operand, node.values, truth)
 
-    def _double(self, node: tree.Node) -> Doubles:
-        """Return the DOUBLE `node`, NaN where it is NULL."""
-        match node:
-            case tree.ColumnRef():
-                return cast(Doubles, self._column(node)[0])
-            case tree.Constant():
-                return np.asarray(np.nan if node.value is None else node.value, dtype=np.float64)
-            case tree.ToDouble():
-                values, null = self._bigint(node.operand)
-                numbers = values.astype(np.float64)
-                return numbers if null is None else np.where(null, np.nan, numbers)
-            case tree.Math():
-                return _DOUBLE_FUNCTION[node.function](self._double(node.operand))
-            case tree.Arithmetic():
-                return _DOUBLE[node.op](self._double(node.left), self._double(node.right))
-            case tree.Coalesce():
-                result = self._double(node.items[0])
-                for item in node.items[1:]:
-                    result = np.where(np.isnan(result), self._double(item), result)
-                return result
-        raise AssertionError(f"{node} is no DOUBLE")
+    def _among_numbers(self, operand: tree.Node, values: Sequence[object], truth: bool) -> Truth:
+        whole = operand.kind == "BIGINT"
+        number = self._numbers.whole(operand) if whole else self._numbers.double(operand)
+        inside = sorted({v for v in values if isinstance(v, int | float) and number.low <= v <= number.high})
+        attribute, span = number.attribute, number.high - number.low
+        if whole and attribute is not None and attribute.codes is not None and 0 <= span < BLOCK:
+            chosen = np.zeros(int(span) + 1, dtype=np.bool_)
+            chosen[[int(v) - attribute.low for v in inside]] = True
+            return coded(attribute, chosen == truth)
+        listed = np.array(inside, dtype=np.int64 if whole else np.float64)
 
-    def _bigint(self, node: tree.Node) -> tuple[Ints, Bools | None]:
-        """Return the BIGINT `node` and where it is NULL (None: nowhere)."""
-        match node:
-            case tree.ColumnRef():
-                raw, null = self._column(node)
-                return cast(Ints, raw), null
-            case tree.Constant():
-                value = np.asarray(0 if node.value is None else node.value, dtype=np.int64)
-                return value, np.asarray(True) if node.value is None else None
-            case tree.Math():
-                values, null = self._bigint(node.operand)
-                _check_overflow(values == INT64_MIN, null)
-                return (np.negative(values) if node.function == "-" else np.abs(values)), null
-            case tree.Arithmetic():
-                (a, null_a), (b, null_b) = self._bigint(node.left), self._bigint(node.right)
-                null = _either(null_a, null_b)
-                values, beyond = _WHOLE[node.op](a, b)
-                _check_overflow(beyond, null)
-                return values, null
-            case tree.Coalesce():
-                values, null = self._bigint(node.items[0])
-                for item in node.items[1:]:
-                    more, more_null = self._bigint(item)
-                    if null is not None:
-                        values = np.where(null, more, values)
-                        null = None if more_null is None else null & more_null
-                return values, null
-        raise AssertionError(f"{node} is no BIGINT")
+        def equal(rows: Rows) -> Bools:
+            found = np.asarray(number.compute(rows))
+            if listed.size > FEW_VALUES:
+                return np.isin(found, listed, kind="sort")
+            held = np.zeros(rows.size, dtype=np.bool_)
+            for value in listed:
+                held |= found == value
+            return held
 
-    def _text(self, node: tree.Node) -> Codes:
-        """Return the VARCHAR `node` as codes (-1 is NULL) into ascending categories."""
-        match node:
-            case tree.ColumnRef():
-                codes, _ = self._column(node)
-                return cast(npt.NDArray[np.signedinteger], codes), self._columns[node.name].categories
-            case tree.Constant():
-                return (np.asarray(-1), ()) if node.value is None else (np.asarray(0), (str(node.value),))
-            case tree.Coalesce():
-                parts = [self._text(item) for item in node.items]
-                names = tuple(sorted(set().union(*(part[1] for part in parts))))
-                result: npt.NDArray[np.signedinteger] = np.asarray(-1)
-                for item, (found, own) in zip(node.items, parts, strict=True):
-                    table = self._table(item, partial(_positions, own, names))
-                    result = np.where((result < 0) & (found >= 0), table[found], result)
-                return result, names
-        raise AssertionError(f"{node} is no VARCHAR")
-
-    def _column(self, node: tree.ColumnRef) -> tuple[npt.NDArray[np.generic], Bools | None]:
-        column = self._columns[node.name]
-        null = None if column.valid is None else ~column.valid[self._rows]
-        return np.asarray(column.values[self._rows]), null
-
-    def _table(self, node: tree.Node, make: Callable[[], list[int] | list[bool]]) -> Ints:
-        if id(node) not in self._tables:
-            self._tables[id(node)] = table_of(make())
-        return self._tables[id(node)]
+        held: Truth = Step(equal, number.cost + len(inside)) if inside else False
+        if truth:
+            return all_of((held, known(number))) if whole else held
+        return all_of((invert(held), known(number)))
 
 
-def _positions(names: tuple[str, ...], among: tuple[str, ...]) -> list[int]:
-    return [place // 2 for place in places(names, among)]
+def _bools(found: object) -> Bools:
+    return np.array([bool(x) for x in found], dtype=np.bool_)  # type: ignore[attr-defined]
 
 
-def _either(a: Bools | None, b: Bools | None) -> Bools | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a | b
+def _settled(op: tree.CompareOp, a: Number, b: Number) -> bool | None:
+    """Return whether the comparison holds for all values between the bounds, or for none; else None."""
+    if a.low > a.high or b.low > b.high:
+        return False
+    if op == "<>":
+        equal = _settled("=", a, b)
+        return None if equal is None else not equal
+    if op in (">", ">="):
+        a, b, op = b, a, _MIRRORED[op]
+    if op == "=":
+        if a.high < b.low or b.high < a.low:
+            return False
+        return True if a.low == a.high == b.low == b.high else None
+    if op == "<":
+        return True if a.high < b.low else False if a.low >= b.high else None
+    return True if a.high <= b.low else False if a.low > b.high else None
 
 
-def _check_overflow(beyond: Bools, null: Bools | None) -> None:
-    if null is not None:
-        beyond = beyond & ~null
-    if beyond.any():
-        raise FilterError(
-            "expected BIGINT arithmetic within 64 bits on every row",
-            fix="multiply a column by 1e0 first to compute in DOUBLE",
-        )
+def _compare_double(op: tree.CompareOp, a: Number, b: Number) -> Truth:
+    settled = _settled(op, a, b)
+    if settled is False or a.null is True or b.null is True:
+        return False
+    if settled:
+        return all_of((known(a), known(b)))
+    # On NaN, which is NULL, less and greater are false; np.not_equal would be true.
+    unlike = op == "<>" and not (a.null is False and b.null is False)
+    operator = _unlike if unlike else _OPERATORS[op]
+
+    def run(rows: Rows) -> Bools:
+        found = operator(a.compute(rows), b.compute(rows))
+        return found if found.ndim else np.full(rows.size, found)
+
+    return Step(run, a.cost + b.cost + 0.2)
 
 
-def _add(a: Ints, b: Ints) -> tuple[Ints, Bools]:
-    total = np.add(a, b)
-    return total, ((a ^ total) & (b ^ total)) < 0
+def _unlike(a: Array, b: Array) -> Bools:
+    return np.less(a, b) | np.greater(a, b)
 
 
-def _subtract(a: Ints, b: Ints) -> tuple[Ints, Bools]:
-    total = np.subtract(a, b)
-    return total, ((a ^ b) & (a ^ total)) < 0
+def _compare_whole(op: tree.CompareOp, a: Number, b: Number) -> Truth:
+    settled = _settled(op, a, b)
+    if settled is False or a.null is True or b.null is True:
+        return False
+    if settled:
+        return all_of((known(a), known(b)))
+    attribute = a.attribute
+    if attribute is not None and attribute.codes is not None and b.constant:
+        return _compare_codes(op, a, int(b.low))
+    operator = _OPERATORS[op]
+
+    def run(rows: Rows) -> Bools:
+        found = operator(a.compute(rows), b.compute(rows))
+        return found if found.ndim else np.full(rows.size, found)
+
+    return all_of((Step(run, a.cost + b.cost + 0.2), known(a), known(b)))
 
 
-def _multiply(a: Ints, b: Ints) -> tuple[Ints, Bools]:
-    # What overflows is off by a multiple of 2**64, far more than what float64 rounds.
-    total = np.multiply(a, b)
-    about = a.astype(np.float64) * b.astype(np.float64)
-    return total, np.abs(total.astype(np.float64) - about) > 2.0**62
+def _compare_codes(op: tree.CompareOp, a: Number, value: int) -> Truth:
+    """Compare a column with a number between its bounds, by codes: NULL, the code -1, never holds."""
+    attribute = a.attribute
+    assert attribute is not None and attribute.codes is not None
+    codes: Array = attribute.codes
+    limit = value - attribute.low
+    if op == "<>":
+        return any_of((_compare_codes("<", a, value), _compare_codes(">", a, value)))
+    operator = _OPERATORS[op]
+    if op in ("<", "<="):
+        unsigned = np.dtype(f"u{codes.itemsize}")
+        return Step(lambda rows: operator(rows.of(codes).view(unsigned), limit), 0.2)
+    return Step(lambda rows: operator(rows.of(codes), limit), 0.2)
 
 
-_WHOLE = {"+": _add, "-": _subtract, "*": _multiply}
+def _compare_rounded(op: tree.CompareOp, a: Number, value: float) -> Truth:
+    """Compare whole numbers, exact as DOUBLE, with any number: the next whole one decides as well."""
+    if math.isinf(value):
+        return known(a) if op == "<>" or (op != "=" and (value > 0) == (op in ("<", "<="))) else False
+    if op in ("=", "<>") and not value.is_integer():
+        return False if op == "=" else known(a)
+    limit = math.ceil(value) if op in ("<", ">=") else math.floor(value)
+    bound = Number(lambda rows: np.asarray(np.int64(limit)), limit, limit, False, 0.0, dtype=np.int64)
+    return _compare_whole(op, a, bound)

@@ -20,7 +20,8 @@ class Filters:
     Parameters
     ----------
     columns : mapping of str to Column
-        The attribute columns, rows in the order of the lists; it may open them one by one. They must not change.
+        The attribute columns, rows in the order of the lists; it may open them one by one. They
+        must not change.
     starts : ndarray of int64, shape (L + 1,)
         Where each list of rows begins, ascending from 0 to the number of rows. Lists may be empty.
     schema : mapping of str to Kind, optional

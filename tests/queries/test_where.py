@@ -16,7 +16,7 @@ import pytest
 
 from archindex.core.errors import ArgumentError, FilterError, UnknownNameError
 from archindex.queries import Column, compile_where, schema_of
-from archindex.queries.where import BLOCK
+from archindex.queries.evaluate import BLOCK
 
 COLUMNS = {
     "d": Column.of("DOUBLE", [1.5, None, 0.0, -1.0]),

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import FilterError
-from archindex.queries import Column, Schema, compile_where, evaluate
+from archindex.queries import Column, Schema, compile_where, numbers
 from archindex.queries.columns import Value
+from archindex.testing.expressions import Expressions, Sql, quote
 
 SCHEMA: Schema = {
     "d": "DOUBLE",
@@ -31,115 +33,26 @@ SCHEMA: Schema = {
     "s": "VARCHAR",
     "t": "VARCHAR",
 }
-COMPARISONS = ["=", "<>", "!=", "<", "<=", ">", ">="]
-NEGATION = ["", "NOT "]
-FORMS = ["compare", "and", "not", "null", "truth", "between", "in", "like", "coalesce", "compare", "and"]
+T = TypeVar("T")
 WORDS = ["", "a", "b", "ab", "aab", "b%", "a_b", "%", "é", "ée", "it's", "B", "\U0001f600", "a\nb"]
 
 
-class Sql(NamedTuple):
-    """An expression in our dialect and in DuckDB's."""
-
-    ours: str
-    duckdb: str
-
-
-def _quote(word: str) -> str:
-    return "'" + word.replace("'", "''") + "'"
-
-
-def _join(template: str, *parts: Sql) -> Sql:
-    return Sql(template.format(*(p.ours for p in parts)), template.format(*(p.duckdb for p in parts)))
-
-
-def _may_be_nan(sql: Sql) -> Sql:
-    return Sql(sql.ours, f"nullif({sql.duckdb}, 'nan'::DOUBLE)")
-
-
-def columns(kind: str) -> st.SearchStrategy[Sql]:
-    """A column of the kind, in either case, sometimes quoted."""
-    names = [name for name, k in SCHEMA.items() if k == kind]
-    return st.sampled_from([Sql(form, form) for n in names for form in (n, n.upper(), f'"{n}"')])
-
-
-def literals(kind: str) -> st.SearchStrategy[Sql]:
-    """A literal of the kind, NULL included."""
-    if kind == "DOUBLE":
-        forms = ["0.5", "1.0", "2.", "1e300", "2e-3", "9007199254740993.0", "1E2", "-1.5"]
-        return st.sampled_from([Sql(f, f"({f})::DOUBLE") for f in forms] + [Sql("NULL", "NULL::DOUBLE")])
-    if kind == "BIGINT":
-        numbers = [0, 1, 2, 3, -1, -4, 2**53 + 1]
-        return st.sampled_from(
-            [Sql(str(n), f"({n})::BIGINT") for n in numbers] + [Sql("NULL", "NULL::BIGINT")]
-        )
-    if kind == "BOOLEAN":
-        return st.sampled_from([Sql("TRUE", "TRUE"), Sql("false", "false"), Sql("NULL", "NULL::BOOLEAN")])
-    return st.sampled_from([Sql(_quote(w), _quote(w)) for w in WORDS] + [Sql("NULL", "NULL::VARCHAR")])
+LITERALS = {
+    "DOUBLE": ["0.5", "1.0", "2.", "1e300", "2e-3", "9007199254740993.0", "1E2", "-1.5"],
+    "BIGINT": [str(n) for n in (0, 1, 2, 3, -1, -4, 2**53 + 1)],
+    "BOOLEAN": ["TRUE", "false"],
+    "VARCHAR": [quote(word) for word in WORDS],
+}
 
 
 @st.composite
-def values(draw: st.DrawFn, kind: str, depth: int) -> Sql:
-    """An expression of the kind with at most `depth` operators one inside the other."""
-    if kind == "BOOLEAN":
-        return draw(conditions(depth))
-    if depth <= 0 or draw(st.integers(0, 3)) == 0:
-        return draw(columns(kind)) if draw(st.integers(0, 3)) else draw(literals(kind))
-    inner = values(kind, depth - 1)
-    if kind == "VARCHAR" or draw(st.integers(0, 3)) == 0:
-        return _join("coalesce({}, {})", draw(inner), draw(inner))
-    if kind == "BIGINT":
-        if draw(st.booleans()):
-            return _join(draw(st.sampled_from(["abs({})", "(- {})"])), draw(inner))
-        return _join("({} " + draw(st.sampled_from("+-*")) + " {})", draw(inner), draw(inner))
-    form = draw(st.sampled_from(["ln({})", "sqrt({})", "abs({})", "(- {})", "+", "-", "*", "/"]))
-    if "{" in form:
-        operand = values(draw(st.sampled_from(["DOUBLE", "BIGINT"])), depth - 1)
-        made = _join(form, draw(operand))
-        # abs and minus of a BIGINT are a BIGINT, which arithmetic with a DOUBLE turns into one.
-        return _may_be_nan(_join("({} + {})", made, Sql("0.0", "0::DOUBLE")))
-    left = draw(inner)
-    right = draw(values(draw(st.sampled_from(["DOUBLE", "BIGINT"])), depth - 1))
-    left, right = draw(st.sampled_from([(left, right), (right, left)]))
-    return _may_be_nan(_join("({} " + form + " {})", left, right))
+def conditions(draw: st.DrawFn) -> Sql:
+    """A condition with 1 to 5 operators one inside the other."""
 
+    def pick(items: Sequence[T]) -> T:
+        return draw(st.sampled_from(items))
 
-@st.composite
-def conditions(draw: st.DrawFn, depth: int) -> Sql:
-    """A condition with at most `depth` operators one inside the other."""
-    if depth <= 0:
-        return draw(columns("BOOLEAN")) if draw(st.integers(0, 3)) else draw(literals("BOOLEAN"))
-    inner = conditions(depth - 1)
-    form = draw(st.sampled_from(FORMS))
-    negated = draw(st.sampled_from(NEGATION))
-    if form == "and":
-        return _join("({} " + draw(st.sampled_from(["AND", "or"])) + " {})", draw(inner), draw(inner))
-    if form == "not":
-        return _join("(NOT {})", draw(inner))
-    if form == "coalesce":
-        return _join("coalesce({}, {})", draw(inner), draw(inner))
-    if form == "truth":
-        return _join("({} IS " + negated + draw(st.sampled_from(["TRUE", "FALSE"])) + ")", draw(inner))
-    if form == "like":
-        pattern, escape = (
-            draw(st.sampled_from(["", "a", "%", "_", "a%", "%b", "_%a", "a%b%", "x%x_", "%xx%"])),
-            "",
-        )
-        if "x" in pattern:
-            escape = " ESCAPE 'x'"
-        operand = draw(values("VARCHAR", depth - 1))
-        return _join("({} " + negated + f"LIKE {_quote(pattern)}{escape})", operand)
-    kind = draw(st.sampled_from(["DOUBLE", "BIGINT", "BOOLEAN", "VARCHAR"]))
-    other = draw(st.sampled_from(["DOUBLE", "BIGINT"])) if kind in ("DOUBLE", "BIGINT") else kind
-    one = draw(values(kind, depth - 1))
-    if form == "null":
-        return _join("({} IS " + negated + "NULL)", one)
-    if form == "in":
-        listed = draw(st.lists(literals(other), min_size=1, max_size=4))
-        return _join("({} " + negated + "IN (" + ", ".join(["{}"] * len(listed)) + "))", one, *listed)
-    if form == "between":
-        low, high = draw(values(other, depth - 1)), draw(values(kind, depth - 1))
-        return _join("({} " + negated + "BETWEEN {} AND {})", one, low, high)
-    return _join("({} " + draw(st.sampled_from(COMPARISONS)) + " {})", one, draw(values(other, depth - 1)))
+    return Expressions(SCHEMA, LITERALS, pick).condition(pick(range(1, 6)))
 
 
 ORDINARY: dict[str, list[Value]] = {
@@ -183,12 +96,20 @@ def oracle() -> Iterator[duckdb.DuckDBPyConnection]:
 def libm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute ln with the C library, as DuckDB does: NumPy's own may differ in the last bit."""
 
-    def log(x: float) -> float:
+    def one(x: float) -> float:
         if x > 0:
             return math.log(x)
         return -math.inf if x == 0 else math.nan
 
-    monkeypatch.setitem(evaluate._DOUBLE_FUNCTION, "ln", np.vectorize(log, otypes=[np.float64]))
+    every = np.vectorize(one, otypes=[np.float64])
+
+    def log(values: npt.NDArray[np.float64], out: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = every(values)
+        if out is not None:
+            out[:] = found
+        return found if out is None else out
+
+    monkeypatch.setitem(numbers._DOUBLE_FUNCTION, "ln", log)
 
 
 @settings(
@@ -196,7 +117,7 @@ def libm(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(sql=st.integers(1, 5).flatmap(conditions), table=st.sampled_from(["ordinary", "ordinary", "extreme"]))
+@given(sql=conditions(), table=st.sampled_from(["ordinary", "ordinary", "extreme"]))
 def test_selects_what_duckdb_selects(
     oracle: duckdb.DuckDBPyConnection, libm: None, sql: Sql, table: str
 ) -> None:
