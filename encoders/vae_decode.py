@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from archindex.encoders.grammar import Grammar, Ids, Mask, walk
 
-BEAM: Final = 16
+BEAM: Final = 64
 """Architectures that are tried for a vector which the likeliest choices do not meet."""
 
 SAME: Final = 1e-3

