@@ -144,25 +144,25 @@ class Index:
     @overload
     def query(
         self, like: Address, k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | str | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
     ) -> Hits: ...  # fmt: skip
 
     @overload
     def query(
         self, like: Batch, k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | str | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
     ) -> list[Hits]: ...  # fmt: skip
 
     @overload
     def query(
         self, like: list[float] | tuple[float, ...], k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | str | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
     ) -> Hits: ...  # fmt: skip
 
     @overload
     def query(
         self, like: npt.NDArray[Any], k: int = ..., where: str | None = ..., *,
-        select: Sequence[str] | str | None = ..., strategy: str = ...,
+        select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
     ) -> Hits | list[Hits]: ...  # fmt: skip
 
     def query(
@@ -172,6 +172,7 @@ class Index:
         where: str | None = None,
         *,
         select: Sequence[str] | str | None = None,
+        recall: str | float = "balanced",
         strategy: str = "auto",
     ) -> Hits | list[Hits]:
         """Return the architectures nearest to one or many.
@@ -189,8 +190,11 @@ class Index:
             Boolean SQL expression over the attribute columns, e.g. ``"cifar10_latency_ms < 14"``.
         select : str or sequence of str, optional
             Attribute columns of the hits to read, in any case; None: all.
-        strategy : str
-            Plan to force; ``"auto"`` chooses.
+        recall : {"fast", "balanced", "high", "exact"} or float
+            Share of the true nearest to be found, in the mean: .90, .95, .99, all of them with a proof, or a
+            number. What costs no more is found anyway.
+        strategy : {"auto", "engine", "lists", "ids", "exact"}
+            Way to force; ``"auto"`` chooses. See `archindex.queries.plan`.
 
         Returns
         -------
@@ -204,7 +208,7 @@ class Index:
         check_int("k", k, low=1)
         names = selected(select, self.schema)
         vectors, batched = self._addresses.query_vectors(like)
-        found, plan = self._snapshot.search(vectors, k, where, strategy)
+        found, plan = self._snapshot.search(vectors, k, where, recall=recall, strategy=strategy)
         hits = Hits.of(self._snapshot, found, names, plan)
         return hits if batched else hits[0]
 

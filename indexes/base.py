@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -137,3 +137,26 @@ class VectorIndex(ABC):
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """What this engine can do."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """An approximate engine that finds more the harder it tries; what else it can do is `VectorIndex`.
+
+    Attributes
+    ----------
+    efforts : tuple of int
+        Efforts worth trying, rising.
+    """
+
+    efforts: ClassVar[tuple[int, ...]]
+
+    @property
+    def effort(self) -> int:
+        """How hard a search tries; setting it holds for the searches that follow."""
+
+    @effort.setter
+    def effort(self, effort: int) -> None: ...
+
+    def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
+        """Return up to k nearest rows of each query; see `VectorIndex.search`."""

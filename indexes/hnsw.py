@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hnswlib
 import numpy as np
@@ -72,6 +72,17 @@ class HnswIndex(CheckedIndex):
         self._ef_search = check_int("ef_search", ef_search, low=1)
         super().__init__(dim, metric, seed, links=links, ef_construction=ef_construction, ef_search=ef_search)
         self._start()
+
+    efforts: ClassVar[tuple[int, ...]] = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+
+    @property
+    def effort(self) -> int:
+        """Candidates kept while searching; see `archindex.indexes.base.Tunable`."""
+        return self._ef_search
+
+    @effort.setter
+    def effort(self, effort: int) -> None:
+        self._ef_search = check_int("effort", effort, low=1)
 
     @property
     def capabilities(self) -> Capabilities:

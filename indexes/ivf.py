@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,17 @@ class IvfIndex(CheckedIndex):
         self._probes = check_int("probes", probes, low=1)
         super().__init__(dim, metric, seed, lists=self._lists, probes=self._probes)
         self._fill(np.empty((0, self._dim), dtype=np.float32), self._table.ids)
+
+    efforts: ClassVar[tuple[int, ...]] = (4, 8, 16, 32, 64, 128, 256)
+
+    @property
+    def effort(self) -> int:
+        """Lists searched at least; see `archindex.indexes.base.Tunable`."""
+        return self._probes
+
+    @effort.setter
+    def effort(self, effort: int) -> None:
+        self._probes = check_int("effort", effort, low=1)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -53,8 +53,8 @@ def queries(index: ax.Index) -> Vectors:
 @pytest.mark.parametrize("where", FILTERS)
 @pytest.mark.parametrize("strategy", ["auto", "engine"])
 def test_recall_and_distances(index: ax.Index, queries: Vectors, where: str | None, strategy: str) -> None:
-    found, _ = index.snapshot.search(queries, K, where, strategy)
-    truth, _ = index.snapshot.search(queries, K, where, "exact")
+    found, _ = index.snapshot.search(queries, K, where, strategy=strategy)
+    truth, _ = index.snapshot.search(queries, K, where, strategy="exact")
     assert (found.counts == K).all()  # more than K rows satisfy each of the filters
     assert recall_at_k(found.distances, truth.distances, K).mean() >= 0.98
     vectors = np.asarray(index.snapshot.vectors, dtype=np.float64)

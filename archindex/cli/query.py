@@ -41,8 +41,11 @@ def query(
         str | None, typer.Option(metavar="COLS", help="Columns to show, with commas between; '*' for all.")
     ] = None,
     strategy: Annotated[
-        str, typer.Option(metavar="NAME", help="Plan to force: engine, ids or exact.")
+        str, typer.Option(metavar="NAME", help="Way to force: engine, lists, ids or exact.")
     ] = "auto",
+    recall: Annotated[
+        str, typer.Option(metavar="LEVEL", help="fast (.90), balanced (.95), high (.99), exact, or a number.")
+    ] = "balanced",
     explain: Annotated[bool, typer.Option("--explain", help="Show how the search was done.")] = False,
 ) -> None:
     """Find the architectures most like one, under a filter.
@@ -59,7 +62,9 @@ def query(
 
     with open_index(path) as opened:
         columns = choose_columns(opened.schema, where, select)
-        hits = opened.query(like, k=k, where=where, select=columns, strategy=strategy)
+        hits = opened.query(
+            like, k=k, where=where, select=columns, recall=recall_level(recall), strategy=strategy
+        )
         sink.emit(
             hits_document(
                 hits,
@@ -68,6 +73,14 @@ def query(
                 explain=explain,
             )
         )
+
+
+def recall_level(text: str) -> str | float:
+    """Return what ``--recall`` says: a level, or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def hits_document(hits: Hits, asked: dict[str, Any], *, short: bool, explain: bool) -> Document:

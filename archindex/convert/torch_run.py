@@ -143,8 +143,6 @@ class _Watch(TorchFunctionMode):
         self.alive.append(tensor)  # or another tensor could get its id
 
     def outputs(self, result: Any) -> None:
-        for step in self.build.steps:
-            step.optional = step.op != "input"  # torch.export drops what no output needs; so does `finish`
         for i, tensor in enumerate([result] if isinstance(result, Tensor) else _tensors_in(result)):
             value = self.values[id(tensor)]
             self.build.op("output", f"output_{i}", [value], value.shape)

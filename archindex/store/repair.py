@@ -18,6 +18,7 @@ from archindex.encoders import Encoder, load_encoder, make_encoder
 from archindex.indexes import make_index
 from archindex.queries.columns import Column
 from archindex.spaces.registry import space
+from archindex.store.arrange import new_order, write_arrays, write_lists
 from archindex.store.catalog import Catalog
 from archindex.store.columns import derive_columns, write_columns
 from archindex.store.folder import version_numbers
@@ -87,14 +88,21 @@ def rebuild(path: Path, number: int) -> None:
     folder = version_folder(path, number)
     info = parse_version(folder)
     with staging(path) as staged:
-        ignore = shutil.ignore_patterns("columns", "ann", "encoder", "version.json")
+        ignore = shutil.ignore_patterns(
+            "columns", "ann", "lists", "encoder", "version.json", "vectors.npy", "ids.npy"
+        )
         shutil.copytree(folder, staged, ignore=ignore, dirs_exist_ok=True)
-        write_columns(staged / "columns", derive(folder))
+        vectors, ids = load_arrays(folder)
+        engine = make_index(info.engine, info.dim, info.metric, info.seed, **info.engine_arguments)
+        engine.build(vectors, ids)
         if info.engine != "exact":
-            vectors, ids = load_arrays(folder)
-            engine = make_index(info.engine, info.dim, info.metric, info.seed, **info.engine_arguments)
-            engine.build(vectors, ids)
             engine.save(staged / "ann")
+        lists, order = new_order(vectors, info.metric, info.seed)
+        vectors, ids = vectors[order], ids[order]
+        write_arrays(staged, vectors, ids)
+        columns = derive(folder)
+        write_columns(staged / "columns", {name: column.take(order) for name, column in columns.items()})
+        write_lists(staged, lists, vectors, ids, engine, info.seed)
         (untrained_encoder(info) or load_encoder(folder / "encoder")).save(staged / "encoder")
         log = log_path(path, number)
         publish(

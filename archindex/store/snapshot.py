@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ from archindex.core.errors import (
     CorruptIndexError,
     UnknownNameError,
 )
-from archindex.core.metrics import Measurement, MeasurementSpec, Series, check_range, wide_columns
+from archindex.core.metrics import Measurement, MeasurementSpec, Series, check_range
 from archindex.encoders import Encoder, load_encoder
 from archindex.indexes import ExactIndex, VectorIndex, load_index
-from archindex.queries import Found, Plan, compile_where, filtered_search
-from archindex.queries.columns import Column, Schema
+from archindex.indexes.list_files import load_lists
+from archindex.indexes.probe import ListSearch
+from archindex.queries import Filters, Found, Plan, Searched, filtered_search
+from archindex.queries.columns import Schema
+from archindex.store.arrange import LISTED_FOLDER
 from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
+from archindex.store.delta_columns import DeltaColumns
 from archindex.store.lease import Lease
 from archindex.store.log import Delta, replay
 from archindex.store.rows import RowInfo
@@ -125,6 +129,28 @@ class Snapshot:
         return engine
 
     @cached_property
+    def lists(self) -> ListSearch | None:
+        """The lists in which the rows lie, ready to be searched; None for few rows."""
+        found = load_lists(self.folder / LISTED_FOLDER)
+        if found is None:
+            return None
+        lists, calibration = found
+        if self._kept is not None:
+            lists = lists.keeping(self._kept)
+        return ListSearch(lists, self.vectors, self.ids, calibration)
+
+    @cached_property
+    def searched(self) -> Searched:
+        """What the planner searches."""
+        return Searched(self.engine, self.exact, self.ids, self.lists)
+
+    @cached_property
+    def filters(self) -> Filters:
+        """Filters over the rows by position, and what was learned of them by those asked before."""
+        starts = np.array([0, len(self)]) if self.lists is None else self.lists.starts
+        return Filters(self.columns, starts, self.schema)
+
+    @cached_property
     def encoder(self) -> Encoder:
         """The encoder that made the vectors."""
         return load_encoder(self.folder / "encoder")
@@ -157,10 +183,16 @@ class Snapshot:
         """
         if where is None:
             return None
-        return np.asarray(self.ids[compile_where(where, self.schema).mask(self.columns)])
+        return np.asarray(self.ids[self.filters.filter(where).positions()])
 
     def search(
-        self, vectors: npt.NDArray[np.float32], k: int, where: str | None = None, strategy: str = "auto"
+        self,
+        vectors: npt.NDArray[np.float32],
+        k: int,
+        where: str | None = None,
+        *,
+        recall: str | float = "balanced",
+        strategy: str = "auto",
     ) -> tuple[Found, Plan]:
         """Return the k rows nearest to each vector among those that satisfy `where`, and how it was done.
 
@@ -172,18 +204,21 @@ class Snapshot:
             Rows a query, at least 1; more than there are is legal.
         where : str, optional
             Boolean expression over the attribute columns.
+        recall : str or float
+            Mean recall to reach: ``"fast"`` (.90), ``"balanced"`` (.95), ``"high"`` (.99), ``"exact"`` (all,
+            proved), or a number.
         strategy : str
             Plan to force; ``"auto"`` chooses.
         """
         started = time.perf_counter()
-        allowed = self.matching(where)
+        allowed = None if where is None else self.filters.filter(where)
         seconds = time.perf_counter() - started
         found, plan = filtered_search(
             vectors,
             min(k, max(len(self), 1)),
-            engine=self.engine,
-            exact=self.exact,
-            allowed=allowed,
+            self.searched,
+            allowed,
+            recall=recall,
             strategy=strategy,
         )
         return found, plan if where is None else plan.preceded_by("where", seconds)
@@ -254,62 +289,6 @@ class Snapshot:
     @cached_property
     def _id_order(self) -> npt.NDArray[np.int64]:
         return np.argsort(self.ids, kind="stable")
-
-
-class DeltaColumns(Mapping[str, Column]):
-    """The columns of a version with its log applied, each worked out when it is first asked for."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._base = snapshot._columns
-        self._delta = snapshot._delta
-        fresh = {spec.column for by_spec in self._delta.values.values() for spec in by_spec}
-        self.schema: Schema = {
-            **self._base.schema,
-            **dict.fromkeys(sorted(fresh - set(self._base)), "DOUBLE"),
-        }
-        self._made: dict[str, Column] = {}
-
-    def __getitem__(self, name: str) -> Column:
-        if name not in self._made:
-            if name not in self.schema:
-                raise KeyError(name)
-            self._made[name] = self._make(name)
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.schema)
-
-    def __len__(self) -> int:
-        return len(self.schema)
-
-    def _make(self, name: str) -> Column:
-        snapshot, added = self._snapshot, self._delta.added
-        base = self._base.get(name, Column.double(np.full(snapshot.info.n_rows, np.nan)))
-        if snapshot._kept is not None:
-            base = base.take(np.flatnonzero(snapshot._kept))
-        if name == "space":
-            return Column.of("VARCHAR", base.to_list() + [r.info.space for r in added.values()])
-        if base.kind == "BIGINT":
-            return Column.bigint(
-                np.concatenate([base.values, [r.sizes[name] for r in added.values()]]).astype(np.int64)
-            )
-        values = np.concatenate([np.asarray(base.values, dtype=np.float64), np.full(len(added), np.nan)])
-        touched = np.array(
-            [i for i, by_spec in self._delta.values.items() if any(s.column == name for s in by_spec)],
-            dtype=np.int64,
-        )
-        if len(touched):
-            values[snapshot.positions(touched)] = self._wide(name, touched)
-        return Column.double(values)
-
-    def _wide(self, name: str, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Work out what catalogue and log together say of one column for some rows."""
-        known = self._snapshot.catalog.values(ids)
-        merged = [{**known[int(i)], **self._delta.values[int(i)]} for i in ids]
-        specs = [spec for spec in self._snapshot.specs() if spec.column == name]
-        series = [Series(spec, np.array([by_spec.get(spec, np.nan) for by_spec in merged])) for spec in specs]
-        return wide_columns(series)[name].values
 
 
 def _read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:

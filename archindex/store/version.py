@@ -11,6 +11,7 @@
             vectors.npy  ids.npy    float32 (n, dim) and the stable row id at each position
             columns/                attribute columns, derived from the catalogue
             ann/                    the engine's files, derived from the vectors
+            lists/                  the lists in which the rows lie, derived from the vectors
             encoder/                what made the vectors; inside the version, so that both change at once
         log/000001.log              what was acknowledged since that version was published
 """
@@ -51,7 +52,7 @@ FORMAT_VERSION: Final = 1
 CHECKED_AT_OPEN: Final = 64 << 20
 """Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
 
-DERIVED: Final = ("columns/", "ann/")
+DERIVED: Final = ("columns/", "ann/", "lists/")
 """What can be worked out again from the catalogue and the vectors."""
 
 

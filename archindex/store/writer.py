@@ -26,6 +26,7 @@ from archindex.core.errors import (
 from archindex.core.metrics import MeasurementSpec
 from archindex.encoders import Encoder
 from archindex.indexes import Metric, VectorIndex
+from archindex.store.arrange import grown_order, new_order, write_arrays, write_lists
 from archindex.store.catalog import amend_catalog, create_catalog
 from archindex.store.columns import derive_columns, write_columns
 from archindex.store.files import make_folder, remove_tree
@@ -167,11 +168,14 @@ def create_version(
     number = max(earlier, default=0) + 1
     with staging(path) as staged:
         create_catalog(staged / "catalog.duckdb", rows, ids)
-        _write_arrays(staged, rows.vectors, ids)
-        write_columns(staged / "columns", derive_columns(rows.spaces, rows.sizes, rows.series))
+        lists, order = new_order(rows.vectors, metric, seed)
+        write_arrays(staged, rows.vectors[order], ids[order])
+        columns = derive_columns(rows.spaces, rows.sizes, rows.series)
+        write_columns(staged / "columns", {name: column.take(order) for name, column in columns.items()})
         engine.build(rows.vectors, ids)
         if engine_name != "exact":
             engine.save(staged / "ann")
+        write_lists(staged, lists, rows.vectors[order], ids[order], engine, seed)
         encoder.save(staged / "encoder")
         return publish(
             path,
@@ -279,10 +283,19 @@ def fold(path: Path) -> VersionInfo:
     snapshot = Snapshot(path)
     try:
         with staging(path) as staged:
-            _write_arrays(staged, snapshot.vectors, snapshot.ids)
-            write_columns(staged / "columns", {name: snapshot.columns[name] for name in snapshot.schema})
-            if snapshot.info.engine != "exact":
+            info, listed = snapshot.info, snapshot.lists
+            lists, order = grown_order(
+                None if listed is None else listed.lists, snapshot.vectors, info.metric, info.seed
+            )
+            vectors, ids = snapshot.vectors[order], snapshot.ids[order]
+            write_arrays(staged, vectors, ids)
+            columns = ((name, snapshot.columns[name].take(order)) for name in snapshot.schema)
+            write_columns(staged / "columns", dict(columns))
+            kept = listed is not None and lists is not None and lists.trained == listed.lists.trained
+            if info.engine != "exact":
                 snapshot.engine.save(staged / "ann")
+            known = listed.calibration if listed is not None and kept else None
+            write_lists(staged, lists, vectors, ids, snapshot.engine, info.seed, known)
             shutil.copytree(snapshot.folder / "encoder", staged / "encoder")
             delta = snapshot.delta
             snapshot.catalog.close()
@@ -328,11 +341,6 @@ def staging(path: Path) -> Iterator[Path]:
             yield staged
         finally:
             remove_tree(staged)
-
-
-def _write_arrays(folder: Path, vectors: npt.NDArray[np.float32], ids: npt.NDArray[np.int64]) -> None:
-    np.save(folder / "vectors.npy", np.ascontiguousarray(vectors), allow_pickle=False)
-    np.save(folder / "ids.npy", np.ascontiguousarray(ids), allow_pickle=False)
 
 
 def _published_versions(path: Path) -> list[int]:

@@ -43,7 +43,7 @@ PROTOCOL: Final = (
 )
 
 _PLAIN: Final = ("ops", "flow", "paths", "neighbourhoods", COSTS)
-_QUICK_ROWS: Final = 1500
+_QUICK_ROWS: Final = 800
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
             for method in ("blend", "structural", "plain gp"):
                 rows.append(_row(table, name, method, n, 1 if quick else DRAWS))
     for name, table in tables.items():
-        for method in ("blend", *PEERS):
+        for method in ("gp", "boosted_trees") if quick else ("blend", *PEERS):
             compared = _row(table, name, method, SIZES[name][PEER_SIZE], 1 if quick else PEER_DRAWS)
             rows.append(compared | {"beside": "predictors"})
     return rows

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import archindex as ax
 from archindex.convert import Expander, from_torch
 from archindex.convert.torch_run import Runner
-from archindex.core.canonical import arch_ids
+from archindex.core.batch import GraphBatch
+from archindex.core.canonical import arch_ids, reduce_batch
 from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.spaces.base import Architecture, Buildable
 from archindex.spaces.nasbench201 import NASBench201
@@ -27,6 +28,11 @@ def traced(arch: Architecture) -> Any:
         return from_torch(here.build_module(arch, here.datasets[0]), here.example_inputs(here.datasets[0]))
 
 
+def live_ops(network: Any) -> list[str]:
+    reduced = reduce_batch(GraphBatch.from_graphs([network.graph]))
+    return sorted(reduced.op_names[op] for op in reduced.op)
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in BUILDABLE]
 )
@@ -38,7 +44,8 @@ def test_an_expanded_network_is_the_traced_one(name: str) -> None:
         assert fast.arch_id == slow.arch_id
         assert fast.total_params == slow.total_params
         assert fast.total_flops == slow.total_flops
-        assert sorted(fast.graph.ops) == sorted(slow.graph.ops)
+        # torch.export drops some of what no output needs, and keeps some.
+        assert live_ops(fast) == live_ops(slow)
     assert len(arch_ids(expander.graphs(sampled))) == 3
 
 

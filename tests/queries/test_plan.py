@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArgumentError, UnknownNameError
-from archindex.queries import Found, filtered_search, plan
+from archindex.queries import RECALLS, Found, Searched, check_recall, filtered_search
 
 VECTORS = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
 QUERIES = VECTORS[:5] + np.float32(0.01)
@@ -56,6 +57,32 @@ def exact() -> Engine:
     return Engine(Can(exact=True))
 
 
+class Rows:
+    """A filter that lets some rows through."""
+
+    def __init__(self, rows: npt.ArrayLike) -> None:
+        self._rows = np.unique(np.asarray(rows, dtype=np.int64))
+        self.count: int | None = len(self._rows)
+
+    @property
+    def possible(self) -> npt.NDArray[np.bool_]:
+        return self.expected > 0
+
+    @cached_property
+    def expected(self) -> npt.NDArray[np.float64]:
+        return np.diff(np.searchsorted(self._rows, [0, len(VECTORS)])).astype(np.float64)
+
+    def positions(self) -> npt.NDArray[np.int64]:
+        return self._rows
+
+    def selected(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return np.isin(positions, self._rows)
+
+
+def index(engine: Engine, sure: Engine | None = None) -> Searched:
+    return Searched(engine, sure or exact(), np.arange(len(VECTORS)))
+
+
 def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] | None) -> None:
     truth = exact().search(QUERIES, k, allowed)
     assert np.array_equal(found.ids, truth.ids)
@@ -63,52 +90,36 @@ def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] 
     assert np.array_equal(found.counts, truth.counts)
 
 
-@pytest.fixture
-def few_is_ten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "FEW_ROWS", 10)
-    monkeypatch.setattr(plan, "FEW_SHARE", 0.01)
-
-
 @pytest.mark.parametrize(
-    ("can", "allowed", "strategy", "reason"),
+    ("can", "allowed", "recall", "strategy", "reason"),
     [
-        (Can(), None, "engine", "there is no filter"),
-        (Can(), 10, "ids", "at most 10 rows are allowed"),
-        (Can(), 11, "engine", "more than 10 rows are allowed"),
-        (Can(filtered=False), 150, "ids", "cannot filter"),
-        (Can(filtered=False), None, "engine", "there is no filter"),
-        (Can(exact=True), None, "exact", "is exact"),
-        (Can(exact=True), 150, "ids", "is exact"),
-        (Can(), 0, "ids", "no row satisfies"),
+        (Can(), None, "balanced", "engine", "there is no filter"),
+        (Can(), None, "exact", "exact", "a proof is asked for"),
+        (Can(), 150, "balanced", "ids", "the index is small"),
+        (Can(), 0, "balanced", "ids", "the index is small"),
+        (Can(exact=True), None, "fast", "exact", "is exact"),
+        (Can(exact=True), 150, "fast", "ids", "the index is small"),
     ],
 )
-def test_auto_takes_the_way_that_fits(
-    few_is_ten: None, can: Can, allowed: int | None, strategy: str, reason: str
+def test_without_lists_only_searches_without_a_filter_may_miss(
+    can: Can, allowed: int | None, recall: str, strategy: str, reason: str
 ) -> None:
     engine, sure = Engine(can), exact()
-    ids = None if allowed is None else np.arange(allowed)
-    found, taken = filtered_search(QUERIES, 3, engine=engine, exact=sure, allowed=ids)
-    assert taken.strategy == strategy
+    rows = None if allowed is None else Rows(np.arange(allowed))
+    found, taken = filtered_search(QUERIES, 3, index(engine, sure), rows, recall=recall)
+    assert (taken.strategy, taken.proved) == (strategy, strategy != "engine")
     assert reason in taken.reason
     assert bool(engine.asked) == (strategy == "engine")
-    assert bool(sure.asked) == (strategy != "engine" and allowed != 0)
-    assert_true_neighbours(found, 3, ids)
-
-
-def test_the_share_of_rows_counts_as_few_in_a_large_index(few_is_ten: None) -> None:
-    ids = np.arange(50)
-    for rows, strategy in [(200, "engine"), (10_000, "ids")]:
-        _, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=Engine(rows=rows), allowed=ids)
-        assert taken.strategy == strategy
+    assert_true_neighbours(found, 3, None if allowed is None else np.arange(allowed))
 
 
 @pytest.mark.parametrize("asked", ["engine", "ids", "exact"])
 @pytest.mark.parametrize("allowed", [None, 40])
 def test_a_way_can_be_forced(asked: str, allowed: int | None) -> None:
     ids = None if allowed is None else np.arange(allowed)
-    found, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=exact(), allowed=ids, strategy=asked)
-    proved = "exact" if ids is None else "ids"
-    assert taken.strategy == ("engine" if asked == "engine" else proved)
+    rows = None if ids is None else Rows(ids)
+    found, taken = filtered_search(QUERIES, 3, index(Engine()), rows, strategy=asked)
+    assert taken.strategy == ("exact" if asked == "ids" and ids is None else asked)
     assert taken.reason == "it was asked for"
     assert taken.proved == (asked != "engine")
     assert_true_neighbours(found, 3, ids)
@@ -121,11 +132,9 @@ def test_a_way_can_be_forced(asked: str, allowed: int | None) -> None:
     allowed=st.none() | st.lists(st.integers(0, len(VECTORS) - 1), max_size=60),
 )
 def test_k_rows_come_back_whenever_k_exist(k: int, reach: int, allowed: list[int] | None) -> None:
-    engine = Engine(reach=reach)
-    found, taken = filtered_search(
-        QUERIES, k, engine=engine, exact=exact(), allowed=allowed, strategy="engine"
-    )
-    ids = None if allowed is None else np.unique(np.array(allowed, dtype=np.int64))
+    rows = None if allowed is None else Rows(allowed)
+    found, taken = filtered_search(QUERIES, k, index(Engine(reach=reach)), rows, strategy="engine")
+    ids = None if rows is None else rows.positions()
     assert_true_neighbours(found, k, ids)
     exist = min(k, len(VECTORS) if ids is None else ids.size)
     assert (found.counts == exist).all()
@@ -134,62 +143,80 @@ def test_k_rows_come_back_whenever_k_exist(k: int, reach: int, allowed: list[int
 
 def test_only_short_rows_are_searched_again_and_the_plan_says_so() -> None:
     engine, sure = Engine(reach=2), exact()
-    found, taken = filtered_search(QUERIES, 4, engine=engine, exact=sure)
+    found, taken = filtered_search(QUERIES, 4, index(engine, sure))
     assert (engine.asked, sure.asked) == ([5], [3])
     assert taken.fell_back == 3
     assert list(taken.seconds) == ["engine", "fallback"]
     assert taken.distance_computations == found.distance_computations == 8 * len(VECTORS)
-    assert "3 queries came back short" in taken.explain()
+    assert "3 queries were searched in a proved way" in taken.explain()
 
 
 def test_the_answer_of_the_engine_is_not_written_over() -> None:
     engine = Engine(reach=1)
     kept = engine.search(QUERIES, 4)
     engine.search = lambda *_: kept  # type: ignore[method-assign]
-    filtered_search(QUERIES, 4, engine=engine, exact=exact())
+    filtered_search(QUERIES, 4, index(engine))
     assert kept.counts.tolist() == [1, 4, 1, 4, 1]
     assert kept.ids[0, 1] == -1
 
 
 def test_the_plan_tells_and_can_be_stored() -> None:
-    _, taken = filtered_search(QUERIES, 3, engine=Engine(), exact=exact(), allowed=np.arange(50))
+    _, taken = filtered_search(QUERIES, 3, index(Engine()), Rows(np.arange(50)))
     taken = taken.preceded_by("where", 0.0015)
     stored = json.loads(json.dumps(taken.to_dict()))
     assert stored["strategy"] == "ids"
     assert (stored["rows"], stored["allowed"], stored["selectivity"]) == (200, 50, 0.25)
     assert (stored["queries"], stored["k"], stored["fell_back"], stored["proved"]) == (5, 3, 0, True)
+    assert (stored["recall"], stored["missed"]) == (0.95, 0.0)
     assert stored["distance_computations"] == 250
     assert list(stored["seconds"]) == ["where", "ids"]
     text = taken.explain()
     for piece in (
-        "ids (proved)",
+        "ids (proved): the index is small",
+        "recall 0.95, k=3, 5 queries",
         "200, 50 allowed (25.00%)",
-        "250 distances for 5 queries, k=3",
+        "250 distances",
         "where 1.50 ms",
     ):
         assert piece in text
 
 
 def test_one_query_vector_and_no_allowed_row() -> None:
-    found, taken = filtered_search(QUERIES[0], 2, engine=Engine(), exact=exact(), allowed=[])
+    found, taken = filtered_search(QUERIES[0], 2, index(Engine()), Rows([]))
     assert found.ids.tolist() == [[-1, -1]]
     assert np.isposinf(found.distances).all()
     assert found.counts.tolist() == [0]
     assert taken.distance_computations == 0
 
 
+def test_recalls_have_names() -> None:
+    assert [check_recall(name) for name in RECALLS] == [0.9, 0.95, 0.99, 1.0]
+    assert check_recall(0.97) == 0.97
+    with pytest.raises(UnknownNameError, match="did you mean 'high'"):
+        check_recall("hihg")
+    for wrong in (0, -1, 1.2, float("nan")):
+        with pytest.raises(ArgumentError, match="recall"):
+            check_recall(wrong)
+
+
 def test_refuses_bad_arguments() -> None:
-    def search(k: int = 3, queries: npt.ArrayLike = QUERIES, can: Can | None = None, **more: object) -> None:
-        filtered_search(queries, k, engine=Engine(can or Can()), exact=exact(), **more)  # type: ignore[arg-type]
+    def search(
+        k: int = 3,
+        queries: npt.ArrayLike = QUERIES,
+        can: Can | None = None,
+        rows: Rows | None = None,
+        strategy: str = "auto",
+    ) -> None:
+        filtered_search(queries, k, index(Engine(can or Can())), rows, strategy=strategy)
 
     for k in (0, -1, 1.5):
         with pytest.raises(ArgumentError, match="k must be"):
             search(k=k)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="queries must hold finite"):
         search(queries=[[0.0, np.nan, 0.0, 0.0]])
-    with pytest.raises(ArgumentError, match="allowed must not be negative"):
-        search(allowed=[-1])
     with pytest.raises(UnknownNameError, match="did you mean 'engine'"):
         search(strategy="engin")
     with pytest.raises(ArgumentError, match="an engine that filters"):
-        search(can=Can(filtered=False), allowed=[1], strategy="engine")
+        search(can=Can(filtered=False), rows=Rows([1]), strategy="engine")
+    with pytest.raises(ArgumentError, match="an index with lists"):
+        search(strategy="lists")

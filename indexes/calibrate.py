@@ -1,0 +1,209 @@
+"""What an index learns from its own rows: their intrinsic dimension, and when a search may stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from archindex.core.rng import generator
+from archindex.indexes._points import to_points
+from archindex.indexes._scan import rows_per_block
+from archindex.indexes._tables import Floats, Ints
+from archindex.indexes.base import Metric, Tunable
+from archindex.indexes.curve import BINS, LEVELS, Calibration, HitCurve
+from archindex.indexes.lists import Lists
+from archindex.indexes.probe import Bools, Doubles, ListSearch
+
+_QUERIES: Final = 48
+_K: Final = 10
+_SHARES: Final = (0.001, 0.01, 0.1, 0.5)
+_MARGIN: Final = 0.5
+"""Share of the misses that a level allows which calibration may use up; filters differ from those tried."""
+
+_FREEST: Final = 8.0
+"""Misses that may be expected over those that a level allows, at most: the curve errs on the safe side."""
+
+_NEIGHBOURS: Final = 50
+
+
+class MaskFilter:
+    """A filter given as a truth value for each row, in list order; see `archindex.indexes.probe.Allowed`."""
+
+    def __init__(self, mask: Bools, starts: Ints) -> None:
+        self._mask = mask
+        counts = np.concatenate([[0], np.cumsum(mask)])
+        self.expected: Doubles = np.diff(counts[starts]).astype(np.float64)
+
+    @property
+    def possible(self) -> Bools:
+        """Whether each list holds an allowed row."""
+        return self.expected > 0
+
+    def selected(self, positions: Ints) -> Bools:
+        """Return the mask at some positions."""
+        return self._mask[positions]
+
+
+def intrinsic_dimension(reaches: Doubles) -> float:
+    """Return the local intrinsic dimension, in the median over rows.
+
+    Parameters
+    ----------
+    reaches : float64[m, n]
+        Ascending distances of m rows to their n nearest others, each above 0.
+
+    References
+    ----------
+    Levina and Bickel, "Maximum Likelihood Estimation of Intrinsic Dimension", NIPS 2004.
+    """
+    logs = np.log(reaches[:, -1:] / reaches[:, :-1]).mean(axis=1)
+    return float(np.median(1 / np.maximum(logs, 1e-9)))
+
+
+def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, seed: int = 0) -> Calibration:
+    """Count where neighbours lie, and try on this data when a search may stop.
+
+    Rows of the index are the queries. Filters tried let through a share of all rows that is independent of
+    the query, lies around it, or lies at the far end from it along a random direction.
+
+    Parameters
+    ----------
+    lists : Lists
+        Of all `vectors`.
+    vectors : float32[n, dim]
+        In list order.
+    ids : int64[n]
+        Their row ids.
+    engine : VectorIndex, optional
+        The engine of the same rows; its effort is found where it is a `Tunable` one.
+    seed : int
+        Of queries and filters.
+    """
+    rng = generator(seed, "calibrate")
+    n = len(vectors)
+    rows = rng.permutation(n)[:_QUERIES]
+    queries = np.asarray(vectors[rows])
+    away = _squared(queries, vectors, lists.metric)
+    direction = rng.standard_normal((vectors.shape[1],)).astype(np.float32)
+    step = rows_per_block(vectors.shape[1])
+    along = np.concatenate([np.asarray(vectors[i : i + step]) @ direction for i in range(0, n, step)])
+    # Not all of an attribute follows from where a row lies.
+    along += 0.3 * np.std(along) * rng.standard_normal(n).astype(np.float32)
+    rank = np.argsort(np.argsort(along))
+    cases = []
+    hits, held = np.zeros(BINS), np.zeros(BINS)
+    for i, query in enumerate(queries):
+        near = np.sqrt(lists.squared(query)[0])
+        for what, mask in _filters(rank, int(rank[rows[i]]), rng):
+            mask = mask.copy()
+            mask[rows[i]] = False
+            found = np.flatnonzero(mask)
+            if len(found) < _K:
+                continue
+            nearest, reach = _nearest(query, vectors, found, away[i, found], lists.metric)
+            allowed = MaskFilter(mask, lists.starts)
+            at = HitCurve.bins(near, lists.spreads, reach)
+            list_of = np.searchsorted(lists.starts, nearest, side="right") - 1
+            hits += np.bincount(at[list_of], minlength=BINS)
+            held += np.bincount(at, weights=allowed.expected, minlength=BINS)
+            cases.append((what, query, allowed, reach))
+    curve = HitCurve.counted(hits, held)
+    misses: dict[str, float] = {}
+    scale = _FREEST
+    for level, target in LEVELS.items():
+        share = _MARGIN * (1 - target)
+        while True:
+            misses[level] = scale * share
+            search = ListSearch(lists, vectors, ids, Calibration(curve, misses))
+            if scale < 1e-4 or _worst(search, cases, target) >= 1 - share:
+                break
+            scale *= 0.6
+    efforts: dict[str, int] = {}
+    if isinstance(engine, Tunable):
+        # Without the query's own row: that of the last filter, which lets all others through.
+        reaches = [reach for what, _, _, reach in cases if what == "none"]
+        efforts = _efforts(engine, queries, reaches, lists.metric)
+    return Calibration(curve, misses, efforts, _dimension(away, rows))
+
+
+def _efforts(engine: Tunable, queries: Floats, reaches: list[float], metric: Metric) -> dict[str, int]:
+    """Return the least effort with which the engine reaches each level; a query's own row does not count."""
+    reach = np.array([_reach_of(one, metric) for one in reaches])
+    efforts: dict[str, int] = {}
+    before = engine.effort
+    for effort in engine.efforts:
+        engine.effort = effort
+        found = engine.search(queries, _K + 1)
+        recall = float(np.minimum((found.distances <= reach[:, None]).sum(axis=1) - 1, _K).mean() / _K)
+        for level, target in LEVELS.items():
+            if recall >= 1 - _MARGIN * (1 - target):
+                efforts.setdefault(level, effort)
+        if len(efforts) == len(LEVELS):
+            break
+    engine.effort = before
+    return efforts
+
+
+def _worst(search: ListSearch, cases: list[tuple[str, Floats, MaskFilter, float]], recall: float) -> float:
+    """Return the mean recall over the kind of filter that fares worst."""
+    recalls: dict[str, list[float]] = {}
+    for what, query, allowed, reach in cases:
+        found = search.nearest(query, _K, allowed, recall=recall)
+        assert found is not None
+        true = (found.distances <= _reach_of(reach, search.lists.metric)).sum() / _K
+        recalls.setdefault(what, []).append(float(true))
+    return min(float(np.mean(values)) for values in recalls.values())
+
+
+def _reach_of(reach: float, metric: Metric) -> float:
+    """Return a distance of points as one of the metric, rounded up a little."""
+    return (reach if metric == "l2" else reach * reach / 2) * (1 + 1e-4) + 1e-7
+
+
+def _filters(rank: Ints, here: int, rng: np.random.Generator) -> Iterator[tuple[str, Bools]]:
+    n = len(rank)
+    far = here < n // 2
+    for share in _SHARES:
+        size = max(1, round(share * n))
+        low = int(np.clip(here - size // 2, 0, n - size))
+        yield f"independent {share}", rng.random(n) < share
+        yield f"around {share}", (rank >= low) & (rank < low + size)
+        yield f"far {share}", rank >= n - size if far else rank < size
+    yield "none", np.ones(n, dtype=np.bool_)
+
+
+def _squared(queries: Floats, vectors: Floats, metric: Metric) -> Floats:
+    """Return the squared distances in points; float32[m, n]."""
+    points, found = to_points(queries, metric), np.empty((len(queries), len(vectors)), dtype=np.float32)
+    step = rows_per_block(vectors.shape[1])
+    for start in range(0, len(vectors), step):
+        others = to_points(np.ascontiguousarray(vectors[start : start + step]), metric)
+        sizes = np.einsum("ij,ij->i", others, others)
+        own = np.einsum("ij,ij->i", points, points)[:, None]
+        found[:, start : start + step] = np.maximum(own + sizes - 2 * points @ others.T, 0)
+    return found
+
+
+def _nearest(
+    query: Floats, vectors: Floats, rows: Ints, squared: Floats, metric: Metric
+) -> tuple[Ints, float]:
+    """Return the `_K` nearest of `rows` and the distance of the last, in points, measured by difference.
+
+    `squared` comes from a product and has lost its digits where rows crowd far from the origin.
+    """
+    some = min(len(rows), 8 * _K)
+    rows = rows[np.argpartition(squared, some - 1)[:some]]
+    gap = to_points(vectors[rows], metric) - to_points(query[None], metric)
+    exact = np.einsum("ij,ij->i", gap, gap)
+    order = np.argsort(exact)[:_K]
+    return rows[order], float(np.sqrt(exact[order[-1]]))
+
+
+def _dimension(away: Floats, rows: Ints) -> float:
+    nearest = np.sqrt(np.sort(np.partition(away, 2 * _NEIGHBOURS, axis=1)[:, : 2 * _NEIGHBOURS], axis=1))
+    # Rows of equal vectors say nothing of dimension, and float32 cannot tell close ones from equal.
+    apart = [row[row > 1e-3 * row[-1]][:_NEIGHBOURS] for row in nearest.astype(np.float64)]
+    dims = [intrinsic_dimension(row[None]) for row in apart if len(row) > 10]
+    return float(np.median(dims)) if dims else 0.0

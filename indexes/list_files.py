@@ -1,0 +1,56 @@
+"""Lists and what was learned about searching them, in one file."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from archindex.core.errors import CorruptIndexError
+from archindex.indexes.curve import BINS, Calibration, HitCurve
+from archindex.indexes.lists import Lists
+
+FILE: Final = "lists.npz"
+_ARRAYS: Final = ("centroids", "starts", "radii", "spreads")
+
+
+def save_lists(folder: Path, lists: Lists, calibration: Calibration) -> None:
+    """Write ``lists.npz`` into `folder`, which is made; disk errors are the caller's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    more = {
+        "metric": lists.metric,
+        "trained": lists.trained,
+        "misses": dict(calibration.misses),
+        "efforts": dict(calibration.efforts),
+        "intrinsic_dimension": calibration.intrinsic_dimension,
+    }
+    arrays = {name: getattr(lists, name) for name in _ARRAYS}
+    np.savez(folder / FILE, curve=calibration.curve.share, more=np.array(json.dumps(more)), **arrays)
+
+
+def load_lists(folder: Path) -> tuple[Lists, Calibration] | None:
+    """Read what `save_lists` wrote; None where nothing was written.
+
+    Raises
+    ------
+    CorruptIndexError
+        If the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            content = {name: stored[name] for name in stored.files}
+        more, curve = json.loads(str(content.pop("more"))), content.pop("curve")
+        if curve.shape != (BINS,):
+            raise ValueError("a curve of another length")
+        lists = Lists(metric=more["metric"], trained=int(more["trained"]), **content)
+        return lists, Calibration(
+            HitCurve(curve), more["misses"], more["efforts"], float(more["intrinsic_dimension"])
+        )
+    except Exception as error:  # of a damaged archive, NumPy raises many kinds
+        raise CorruptIndexError("expected the lists of the index", got=f"{path}: {error}") from None

@@ -1,0 +1,189 @@
+"""Lists: rows cut into k-means lists that lie side by side on disk, so that a search reads a few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.rng import generator
+from archindex.indexes._points import to_points
+from archindex.indexes._scan import rows_per_block
+from archindex.indexes._tables import Floats, Ints
+from archindex.indexes.base import Metric
+
+LIST_ROWS: Final = 256
+"""Rows of a list on average: enough to be worth a seek, few enough to lie close together."""
+
+_TRAINED_ON: Final = 40
+"""Vectors a centroid that k-means sees."""
+
+_ROUNDS: Final = 10
+_SLACK: Final = 1e-4
+"""Relative part by which radii are taken larger than they come out in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Where the lists of an index lie, in its rows and in space.
+
+    Distances are those of points (see `archindex.indexes._points`), in which both metrics are Euclidean.
+
+    Attributes
+    ----------
+    centroids : float32[n_lists, point_dim]
+    starts : int64[n_lists + 1]
+        List i is the rows at positions ``starts[i]`` to ``starts[i + 1] - 1``; it may be empty.
+    radii : float32[n_lists]
+        No member of a list is farther from its centroid.
+    spreads : float32[n_lists]
+        Root mean square of the members' distances from the centroid.
+    metric : {"l2", "cosine"}
+    trained : int
+        Rows that there were when the centroids were made.
+    """
+
+    centroids: Floats
+    starts: Ints
+    radii: Floats
+    spreads: Floats
+    metric: Metric
+    trained: int
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Rows of each list; int64[n_lists]."""
+        return np.diff(self.starts)
+
+    @classmethod
+    def of(cls, vectors: Floats, metric: Metric, seed: int = 0) -> tuple[Lists, Ints]:
+        """Cut vectors into lists of about `LIST_ROWS`.
+
+        Parameters
+        ----------
+        vectors : float32[n, dim]
+            All rows.
+        metric : {"l2", "cosine"}
+        seed : int
+            Of k-means.
+
+        Returns
+        -------
+        Lists
+            Of the vectors in their new order.
+        int64[n]
+            That order: which row comes to lie at each position.
+
+        References
+        ----------
+        Jegou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011.
+        """
+        from archindex.indexes._faiss import faiss
+
+        n, rng = len(vectors), generator(seed, "lists")
+        n_lists = max(1, round(n / LIST_ROWS))
+        taken = np.sort(rng.permutation(n)[: _TRAINED_ON * n_lists])
+        sample = to_points(np.ascontiguousarray(vectors[taken]), metric)
+        kmeans = faiss.Kmeans(
+            sample.shape[1],
+            n_lists,
+            niter=_ROUNDS,
+            seed=int(rng.integers(1 << 31)),
+            min_points_per_centroid=1,
+            max_points_per_centroid=_TRAINED_ON,
+        )
+        kmeans.train(sample)
+        centroids, nearest = np.asarray(kmeans.centroids), np.empty(n, dtype=np.int64)
+        for rows, points in _points(vectors, metric):
+            nearest[rows] = _assigned(centroids, points)
+        return cls._around(centroids, vectors, nearest, metric, n)
+
+    def with_tail(self, vectors: Floats) -> tuple[Lists, Ints]:
+        """Put rows that are in no list into the nearest one each.
+
+        Parameters
+        ----------
+        vectors : float32[n, dim]
+            All rows: first those in the lists, then the others.
+
+        Returns
+        -------
+        Lists, int64[n]
+            See `of`.
+        """
+        tail = to_points(np.ascontiguousarray(vectors[self.starts[-1] :]), self.metric)
+        nearest = np.concatenate(
+            [np.repeat(np.arange(len(self)), self.sizes), _assigned(self.centroids, tail)]
+        )
+        return self._around(self.centroids, vectors, nearest, self.metric, self.trained)
+
+    @classmethod
+    def _around(
+        cls, centroids: Floats, vectors: Floats, nearest: Ints, metric: Metric, trained: int
+    ) -> tuple[Lists, Ints]:
+        away = np.empty(len(vectors), dtype=np.float32)
+        for rows, points in _points(vectors, metric):
+            # By difference: what faiss gives loses its digits far from the origin.
+            gap = points - centroids[nearest[rows]]
+            away[rows] = np.sqrt(np.einsum("ij,ij->i", gap, gap))
+        order = np.argsort(nearest, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))])
+        radii, spreads = np.zeros((2, len(centroids)), dtype=np.float32)
+        held = np.flatnonzero(np.diff(starts))
+        away = away[order]
+        if len(held):
+            radii[held] = np.maximum.reduceat(away, starts[held]) * (1 + _SLACK)
+            squares = np.add.reduceat(away.astype(np.float64) ** 2, starts[held])
+            spreads[held] = np.sqrt(squares / np.diff(starts)[held])
+        return cls(centroids, starts, radii, spreads, metric, trained), order
+
+    def keeping(self, kept: npt.NDArray[np.bool_]) -> Lists:
+        """Return the lists without some rows; `kept` bool[n] says which positions stay."""
+        left = np.concatenate([[0], np.cumsum(kept)])
+        return replace(self, starts=left[self.starts])
+
+    def squared(self, query: Floats) -> tuple[Floats, Floats]:
+        """Return the squared distance of a vector float32[dim] to each centroid, and how far off it may be.
+
+        Returns
+        -------
+        float32[n_lists]
+            Not below 0.
+        float32[n_lists]
+            Bound of the rounding error of the first (Higham, Accuracy and Stability of Numerical Algorithms,
+            3.1).
+        """
+        point = to_points(query[None], self.metric)[0]
+        size = np.float32(point @ point)
+        squared = self._squares - 2 * (self.centroids @ point) + size
+        unit = np.float32((len(point) + 8) * np.finfo(np.float32).eps)
+        return np.maximum(squared, 0), unit * 2 * (self._squares + size)
+
+    @cached_property
+    def _squares(self) -> Floats:
+        squares: Floats = np.einsum("ij,ij->i", self.centroids, self.centroids)
+        return squares
+
+
+def _points(vectors: Floats, metric: Metric) -> Iterator[tuple[slice, Floats]]:
+    step = rows_per_block(vectors.shape[1])
+    for start in range(0, len(vectors), step):
+        rows = slice(start, start + step)
+        yield rows, to_points(np.ascontiguousarray(vectors[rows]), metric)
+
+
+def _assigned(centroids: Floats, points: Floats) -> Ints:
+    """Return the nearest centroid of each point; int64[n]."""
+    from archindex.indexes._faiss import faiss
+
+    flat = faiss.IndexFlatL2(centroids.shape[1])
+    flat.add(centroids)
+    found: Ints = flat.search(points, 1)[1][:, 0]
+    return found

@@ -1,0 +1,257 @@
+"""Filter-aware list search: lists are read nearest first until what is still missed is known to be little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.indexes._points import to_points
+from archindex.indexes._scan import distances, rows_per_block
+from archindex.indexes._tables import Floats, Ints
+from archindex.indexes.base import Metric
+from archindex.indexes.curve import LEVELS, Calibration
+from archindex.indexes.lists import Lists
+
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+FIRST_ROWS: Final = 4
+"""Allowed rows that the first round is to find, for each of the k: then the k-th distance means something."""
+
+LEAST_LISTS: Final = 4
+LEAST_ROWS: Final = 64
+
+GROWTH: Final = 2.0
+"""Rows of a round over those of all before it, at most: the k-th distance falls as rows are read, and with it
+what is still to be read."""
+
+_ROUNDING: Final = 1e-4
+"""Relative slack of squared distances in float32, within which rows are compared again in float64."""
+
+
+class Allowed(Protocol):
+    """Which rows a filter lets through, as far as a list search asks."""
+
+    @property
+    def possible(self) -> Bools:
+        """Whether each list may hold such rows; bool[n_lists], one more where there are rows in no list."""
+
+    @property
+    def expected(self) -> Doubles:
+        """About how many each list holds; float64, as long."""
+
+    def selected(self, positions: Ints) -> Bools:
+        """Return for each of some positions int64[n] whether its row is let through."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a list search found for one query, and what it read.
+
+    Attributes
+    ----------
+    ids : int64[c]
+        The nearest rows found, c <= k, nearest first; equal distances by rising id.
+    distances : float32[c]
+    lists, rows, compared : int
+        Lists read, rows in them that the filter was asked about, and rows whose distance was computed.
+    missed : float
+        Neighbours expected in the lists that were not read; 0 where bounds prove that there are none.
+    """
+
+    ids: Ints
+    distances: Floats
+    lists: int
+    rows: int
+    compared: int
+    missed: float
+
+
+class ListSearch:
+    """Searches rows that lie in list order.
+
+    Parameters
+    ----------
+    lists : Lists
+        Where the lists are.
+    vectors : float32[n, dim]
+        The rows in list order; those after the last list are in none, and are always read.
+    ids : int64[n]
+        What to call them in the answer.
+    calibration : Calibration
+        When a search may stop.
+    """
+
+    def __init__(self, lists: Lists, vectors: Floats, ids: Ints, calibration: Calibration) -> None:
+        self.lists = lists
+        self._vectors = np.asarray(vectors)  # of a memory map: its plain array, which is faster to index
+        self._ids = np.asarray(ids)
+        self.calibration = calibration
+        self._listed = int(lists.starts[-1])
+
+    @property
+    def starts(self) -> Ints:
+        """Starts of the lists and of the rows in none of them, as a filter has to count them."""
+        rest = [len(self._vectors)] if len(self._vectors) > self._listed else []
+        return np.concatenate([self.lists.starts, np.array(rest, dtype=np.int64)])
+
+    def nearest(
+        self, query: Floats, k: int, allowed: Allowed | None, *, recall: float, most: float = np.inf
+    ) -> Reading | None:
+        """Find the rows nearest to one query among those that a filter lets through.
+
+        Parameters
+        ----------
+        query : float32[dim]
+        k : int
+            How many.
+        allowed : Allowed, optional
+            The filter; None lets all rows through.
+        recall : float
+            Share of the k to be found in the mean; above the highest level of the calibration, all are, and
+            the radii prove it.
+        most : float
+            Rows to read at most.
+
+        Returns
+        -------
+        Reading or None
+            None where more than `most` rows would have to be read.
+        """
+        lists, n_lists = self.lists, len(self.lists)
+        level = self._level(recall)
+        misses = None if level is None else self.calibration.misses[level] * k
+        squared, error = lists.squared(query)
+        near = np.sqrt(squared)
+        closest = np.sqrt(np.maximum(squared - error, 0)) - lists.radii  # no row of the list is nearer
+        weight = lists.sizes.astype(np.float64) if allowed is None else allowed.expected[:n_lists]
+        open_ = lists.sizes > 0 if allowed is None else allowed.possible[:n_lists]
+        waiting = np.flatnonzero(open_)
+        waiting = waiting[np.argsort(near[waiting])]
+        found = _Found(query, k, self._vectors, self._ids, lists.metric)
+        n_read = n_rows = 0
+        missed = 0.0
+        if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
+            rest = np.arange(self._listed, len(self._vectors))
+            n_rows += len(rest)
+            found.read(rest if allowed is None else rest[allowed.selected(rest)])
+        rounds = 0
+        while len(waiting):
+            reach = found.reach
+            if np.isinf(reach):
+                wanted = max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds
+                number = max(int(np.searchsorted(np.cumsum(weight[waiting]), wanted)) + 1, LEAST_LISTS)
+                chosen, waiting = waiting[:number], waiting[number:]
+            else:
+                if misses is None:
+                    chosen, waiting = _not_beyond(closest, waiting, reach)
+                else:
+                    chosen, waiting, missed = self._worth(near, weight, waiting, reach, misses)
+                if not len(chosen):
+                    break
+                sizes = np.cumsum(lists.sizes[chosen])
+                if rounds > 1 and n_rows + sizes[-1] > most:
+                    return None
+                number = int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1
+                if number < len(chosen):
+                    chosen, waiting = chosen[:number], np.concatenate([chosen[number:], waiting])
+            positions = ranges(lists.starts[chosen], lists.starts[chosen + 1])
+            n_read += len(chosen)
+            n_rows += len(positions)
+            if n_rows > most:
+                return None
+            found.read(positions if allowed is None else positions[allowed.selected(positions)])
+            rounds += 1
+        nearest, away = found.result()
+        return Reading(nearest, away, n_read, n_rows, found.compared, missed if len(waiting) else 0.0)
+
+    def among(self, query: Floats, k: int, positions: Ints) -> Reading:
+        """Find the rows nearest to one query float32[dim] among those at some positions; proved."""
+        found = _Found(query, k, self._vectors, self._ids, self.lists.metric)
+        step = rows_per_block(len(query))
+        for start in range(0, len(positions), step):
+            found.read(positions[start : start + step])
+        nearest, away = found.result()
+        return Reading(nearest, away, 0, 0, found.compared, 0.0)
+
+    def effort(self, recall: float) -> int | None:
+        """Return how hard the engine has to try for a recall; None if it does not reach it."""
+        return self.calibration.efforts.get(self._level(recall) or "")
+
+    @staticmethod
+    def _level(recall: float) -> str | None:
+        """Return the lowest level that promises a recall; None above all."""
+        return next((level for level, reached in LEVELS.items() if reached >= recall), None)
+
+    def _worth(
+        self, near: Floats, weight: Doubles, waiting: Ints, reach: float, misses: float
+    ) -> tuple[Ints, Ints, float]:
+        """Return the lists to read, best first, the others, and the neighbours expected in those."""
+        hits = self.calibration.curve(near[waiting], self.lists.spreads[waiting], reach) * weight[waiting]
+        order = np.argsort(-hits)
+        left = np.cumsum(hits[order[::-1]])[::-1]  # in this list and all after it
+        number = int(np.searchsorted(-left, -misses))
+        missed = float(left[number]) if number < len(left) else 0.0
+        return waiting[order[:number]], waiting[order[number:]], missed
+
+
+def _not_beyond(closest: Floats, waiting: Ints, reach: float) -> tuple[Ints, Ints]:
+    """Return the lists that may hold a row within `reach`, the likeliest first, and the others."""
+    worth = closest[waiting] <= reach * (1 + _ROUNDING)
+    chosen = waiting[worth]
+    return chosen[np.argsort(closest[chosen])], waiting[~worth]
+
+
+class _Found:
+    """The nearest rows met so far, with all that float32 cannot tell from the k-th."""
+
+    def __init__(self, query: Floats, k: int, vectors: Floats, ids: Ints, metric: Metric) -> None:
+        self._query, self._k, self._vectors, self._ids, self._metric = query, k, vectors, ids, metric
+        self._point = query if metric == "l2" else to_points(query[None], "cosine")[0]
+        self._positions = np.empty(0, dtype=np.int64)
+        self._squared = np.empty(0, dtype=np.float32)
+        self._limit = np.inf
+        self.compared = 0
+
+    @property
+    def reach(self) -> float:
+        """Distance in points to the k-th row; infinite while there are fewer."""
+        return float(np.sqrt(self._limit))
+
+    def read(self, positions: Ints) -> None:
+        """Compare the rows at some positions."""
+        if not len(positions):
+            return
+        self.compared += len(positions)
+        rows = self._vectors[positions]
+        gap = (rows if self._metric == "l2" else to_points(rows, "cosine")) - self._point
+        squared = np.einsum("ij,ij->i", gap, gap)
+        if self._limit < np.inf:
+            inside = squared <= self._limit * (1 + _ROUNDING)
+            positions, squared = positions[inside], squared[inside]
+        positions = np.concatenate([self._positions, positions])
+        squared = np.concatenate([self._squared, squared])
+        if len(squared) >= self._k:
+            self._limit = float(np.partition(squared, self._k - 1)[self._k - 1])
+            inside = squared <= self._limit * (1 + _ROUNDING)
+            positions, squared = positions[inside], squared[inside]
+        self._positions, self._squared = positions, squared
+
+    def result(self) -> tuple[Ints, Floats]:
+        """Return ids and distances of the k nearest, measured in float64."""
+        rows, ids = self._vectors[self._positions], self._ids[self._positions]
+        away = distances(np.broadcast_to(self._query, rows.shape), rows, self._metric)
+        order = np.lexsort((ids, away))[: self._k]
+        return ids[order], away[order]
+
+
+def ranges(starts: Ints, stops: Ints) -> Ints:
+    """Return the numbers from each start to before its stop, one range after the other; int64[n]."""
+    sizes = stops - starts
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers: Ints = np.arange(total) + np.repeat(starts - (ends - sizes), sizes)
+    return numbers

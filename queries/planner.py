@@ -1,0 +1,405 @@
+"""The planner: which way a nearest-neighbour search under a filter takes.
+
+"Like this one, but far cheaper" asks for rows far from the query. A graph with a selector does not get
+there. So a filter goes to the rows themselves where they are few, and to the lists of the index else, which
+know what they hold without being read; see `archindex.queries.plan` for the ways.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.checks import check_choice, check_float, check_int, check_vectors
+from archindex.core.errors import ArgumentError
+from archindex.queries.plan import STRATEGIES, Found, Plan, Strategy
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+RECALLS: Final = {"fast": 0.9, "balanced": 0.95, "high": 0.99, "exact": 1.0}
+"""Mean recall that each level asks for."""
+
+# Costs in nanoseconds, measured on one core of a server of 2024 (benchmarks/filtered_search.py); only their
+# ratios matter.
+_COMPARE: Final = 80.0  # gather a vector of 64 entries and compute its distance
+_READ: Final = 8.0  # gather a row's attributes and evaluate a filter of one condition on it
+_EVALUATE: Final = 1.0  # the same for all rows in a row
+_START: Final = 250_000.0  # a search of lists that finds what it wants at once
+
+_LARGE: Final = 1e15
+"""Lists count in float32; where a query's entries are larger, all rows are compared instead."""
+
+
+class Answer(Protocol):
+    """What an engine answers to m queries; rows may be short, padded with id -1 and infinite distance."""
+
+    @property
+    def ids(self) -> Ints:
+        """Row ids, shape (m, k)."""
+
+    @property
+    def distances(self) -> Floats:
+        """Distances, ascending, shape (m, k)."""
+
+    @property
+    def counts(self) -> Ints:
+        """How many entries of each row are found rows, shape (m,)."""
+
+    @property
+    def distance_computations(self) -> int:
+        """Distances computed for all queries together."""
+
+
+class Capabilities(Protocol):
+    """What the planner asks about an engine."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it searches among allowed rows itself."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether its answers are the true nearest rows."""
+
+
+class SearchEngine(Protocol):
+    """What the planner needs of an engine."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    def search(self, queries: Floats, k: int, allowed: Ints | None = None) -> Answer:
+        """Return the k nearest rows of each query, among `allowed` if given."""
+
+
+class RowFilter(Protocol):
+    """A filter over rows by position; see `archindex.queries.filters.Filter`."""
+
+    @property
+    def possible(self) -> npt.NDArray[np.bool_]:
+        """Which lists may hold a match."""
+
+    @property
+    def expected(self) -> npt.NDArray[np.float64]:
+        """Estimated matches of each list."""
+
+    @property
+    def count(self) -> int | None:
+        """The exact number of matches where it is at hand."""
+
+    def positions(self) -> Ints:
+        """Return the positions of all matches, ascending."""
+
+    def selected(self, positions: Ints) -> npt.NDArray[np.bool_]:
+        """Return which of the rows at some positions match."""
+
+
+class Reading(Protocol):
+    """What a search of lists found for one query; see `archindex.indexes.probe.Reading`."""
+
+    @property
+    def ids(self) -> Ints:
+        """Row ids, nearest first."""
+
+    @property
+    def distances(self) -> Floats:
+        """Their distances."""
+
+    @property
+    def lists(self) -> int:
+        """Lists read."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in them."""
+
+    @property
+    def compared(self) -> int:
+        """Distances computed."""
+
+    @property
+    def missed(self) -> float:
+        """Neighbours expected in what was not read."""
+
+
+class ListReader(Protocol):
+    """The lists of an index; see `archindex.indexes.probe.ListSearch`."""
+
+    def nearest(
+        self, query: Floats, k: int, allowed: RowFilter | None, *, recall: float, most: float = ...
+    ) -> Reading | None:
+        """Return the nearest rows that the filter lets through; None if more than `most` had to be read."""
+
+    def among(self, query: Floats, k: int, positions: Ints) -> Reading:
+        """Return the nearest of the rows at some positions."""
+
+    def effort(self, recall: float) -> int | None:
+        """Return how hard the engine has to try for a recall; None if it does not reach it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What the planner searches.
+
+    Attributes
+    ----------
+    engine : SearchEngine
+        The engine of the index.
+    exact : SearchEngine
+        An exact engine of the same rows.
+    ids : ndarray of int64, shape (n,)
+        Row id at each position, as filters count them.
+    lists : ListReader or None
+        The lists of the index; small ones have none.
+    """
+
+    engine: SearchEngine
+    exact: SearchEngine
+    ids: Ints
+    lists: ListReader | None = None
+
+
+def check_recall(recall: str | float) -> float:
+    """Return a recall level or number as a number.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such level.
+    ArgumentError
+        If a number is not above 0 and at most 1.
+    """
+    if isinstance(recall, str):
+        return RECALLS[check_choice("recall", recall, tuple(RECALLS))]
+    number = check_float("recall", recall, low=0.0, high=1.0)
+    if number == 0:
+        raise ArgumentError("expected a recall above 0", got=recall, fix=f"or one of {', '.join(RECALLS)}")
+    return number
+
+
+def filtered_search(
+    queries: npt.ArrayLike,
+    k: int,
+    searched: Searched,
+    allowed: RowFilter | None = None,
+    *,
+    recall: str | float = "balanced",
+    strategy: str = "auto",
+) -> tuple[Found, Plan]:
+    """Find the k nearest rows of each query, among those that a filter lets through.
+
+    Every query gets k rows when so many are let through, and all of them when there are fewer.
+
+    Parameters
+    ----------
+    queries : array_like of float32, shape (m, d)
+        The query vectors.
+    k : int
+        How many rows to find for each, at least 1.
+    searched : Searched
+        The index.
+    allowed : RowFilter, optional
+        The filter.
+    recall : {"fast", "balanced", "high", "exact"} or float
+        Share of the true k nearest to be found in the mean: .90, .95, .99 or all, proved.
+    strategy : {"auto", "engine", "lists", "ids", "exact"}
+        The way to take; see `archindex.queries.plan`. ``ids`` without a filter is ``exact``.
+
+    Raises
+    ------
+    ArgumentError
+        If `k` is not a positive whole number, a query is not a finite vector, or a way is forced that this
+        index does not have.
+    UnknownNameError
+        If there is no such strategy or recall level.
+    """
+    k = check_int("k", k, low=1)
+    vectors = check_vectors("queries", queries)
+    target = check_recall(recall)
+    check_choice("strategy", strategy, STRATEGIES)
+    if searched.lists is not None and np.abs(vectors).max(initial=0) > _LARGE:
+        searched = replace(searched, lists=None)
+    return _Search(vectors, k, searched, allowed, target).run(strategy)
+
+
+class _Search:
+    """One call of `filtered_search`."""
+
+    def __init__(
+        self, queries: Floats, k: int, searched: Searched, allowed: RowFilter | None, recall: float
+    ) -> None:
+        self.queries, self.k, self.searched, self.allowed, self.recall = queries, k, searched, allowed, recall
+        self.rows = len(searched.ids)
+        self.estimated: float | None = None
+        self.known: int | None = None
+        self.seconds: dict[str, float] = {}
+        self.lists_read = self.rows_read = self.fell_back = 0
+        self.missed = 0.0
+        if allowed is not None:
+            self.known = allowed.count
+            if searched.lists is not None:
+                self.estimated = float(allowed.expected.sum()) if self.known is None else float(self.known)
+
+    def run(self, asked: str) -> tuple[Found, Plan]:
+        chosen, reason = self._choose() if asked == "auto" else (self._forced(asked), "it was asked for")
+        started = time.perf_counter()
+        proved = chosen in ("ids", "exact")
+        if chosen == "lists":
+            found = self._by_lists(1.0 if self.recall == 1 else self.recall)
+        elif chosen == "exact" and self.searched.lists is not None:
+            found = self._by_lists(1.0)
+        elif chosen == "engine":
+            found = self._by_engine()
+            proved = self.searched.engine.capabilities.exact
+        else:
+            found = self._by_ids()
+        took = time.perf_counter() - started
+        self.seconds = {chosen: took - sum(self.seconds.values()), **self.seconds}
+        return found, Plan(
+            strategy=chosen,
+            reason=reason,
+            proved=proved or (chosen == "lists" and self.missed == 0.0 and self.recall == 1),
+            recall=self.recall,
+            rows=self.rows,
+            allowed=self.known,
+            estimated=self.estimated,
+            queries=len(self.queries),
+            k=self.k,
+            lists_read=self.lists_read,
+            rows_read=self.rows_read,
+            distance_computations=found.distance_computations,
+            missed=self.missed / max(1, len(self.queries)),
+            fell_back=self.fell_back,
+            seconds=self.seconds,
+        )
+
+    def _forced(self, asked: str) -> Strategy:
+        if asked == "engine":
+            if self.allowed is not None and not self.searched.engine.capabilities.filtered:
+                raise ArgumentError(
+                    "expected an engine that filters for the strategy 'engine'", fix="use 'auto'"
+                )
+            return "engine"
+        if asked == "lists":
+            if self.searched.lists is None:
+                raise ArgumentError("expected an index with lists", fix="small indexes have none: use 'auto'")
+            return "lists"
+        return "ids" if asked == "ids" and self.allowed is not None else "exact"
+
+    def _choose(self) -> tuple[Strategy, str]:
+        lists, engine = self.searched.lists, self.searched.engine
+        proof = self.recall == 1 or (engine.capabilities.exact and lists is None)
+        if self.allowed is None:
+            if proof:
+                return "exact", "a proof is asked for" if self.recall == 1 else "the engine is exact"
+            if lists is None:
+                return "engine", "there is no filter"
+            if engine.capabilities.exact:
+                return "exact", "the engine of this index is exact"
+            if lists.effort(self.recall) is None:
+                return "lists", "the engine does not reach this recall on these vectors"
+            return "engine", "there is no filter"
+        if lists is None:
+            return "ids", "the index is small"
+        assert self.estimated is not None
+        if self.known == 0 or not self.allowed.possible.any():
+            return "ids", "no row can satisfy the filter"
+        if self._price_of_ids() <= _START:
+            return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"
+        if self.recall == 1 or engine.capabilities.exact:
+            return "exact", "bounds of the lists prove the answer"
+        return "lists", f"about {round(self.estimated):,} rows are allowed"
+
+    def _price_of_ids(self) -> float:
+        assert self.estimated is not None
+        finding = _READ * self.estimated if self.known is not None else _EVALUATE * self.rows
+        return finding + _COMPARE * self.estimated
+
+    def _by_lists(self, recall: float) -> Found:
+        lists = self.searched.lists
+        assert lists is not None
+        most = float("inf")
+        if self.allowed is not None and self.estimated is not None:
+            share = min(1.0, self.estimated / max(1, self.rows))
+            most = max(20_000.0, self._price_of_ids() / (_READ + share * _COMPARE))
+        readings: list[Reading] = []
+        for query in self.queries:
+            reading = lists.nearest(query, self.k, self.allowed, recall=recall, most=most)
+            if reading is None:
+                self.fell_back += 1
+                started = time.perf_counter()
+                assert self.allowed is not None
+                reading = lists.among(query, self.k, self._positions())
+                self.seconds["ids"] = self.seconds.get("ids", 0.0) + time.perf_counter() - started
+            readings.append(reading)
+            self.lists_read += reading.lists
+            self.rows_read += reading.rows
+            self.missed += reading.missed
+        return _joined(readings, self.k)
+
+    def _by_engine(self) -> Found:
+        engine, exact = self.searched.engine, self.searched.exact
+        effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
+        if effort is not None:
+            engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
+        ids = None if self.allowed is None else self.searched.ids[self._positions()]
+        found = _copy(engine.search(self.queries, self.k, ids))
+        exist = min(self.k, self.rows if ids is None else len(ids))
+        short = np.flatnonzero(found.counts < exist)
+        if len(short):
+            started = time.perf_counter()
+            self.fell_back = len(short)
+            found = _replace_rows(found, short, exact.search(self.queries[short], self.k, ids))
+            self.seconds["fallback"] = time.perf_counter() - started
+        return found
+
+    def _by_ids(self) -> Found:
+        lists = self.searched.lists
+        if self.allowed is None:
+            return _copy(self.searched.exact.search(self.queries, self.k))
+        positions = self._positions()
+        if lists is not None and len(self.queries) == 1:
+            return _joined([lists.among(self.queries[0], self.k, positions)], self.k)
+        return _copy(self.searched.exact.search(self.queries, self.k, self.searched.ids[positions]))
+
+    def _positions(self) -> Ints:
+        assert self.allowed is not None
+        positions = self.allowed.positions()
+        self.known = len(positions)
+        return positions
+
+
+def _joined(readings: list[Reading], k: int) -> Found:
+    m = len(readings)
+    ids = np.full((m, k), -1, dtype=np.int64)
+    distances = np.full((m, k), np.inf, dtype=np.float32)
+    for row, reading in enumerate(readings):
+        ids[row, : len(reading.ids)] = reading.ids
+        distances[row, : len(reading.ids)] = reading.distances
+    counts = np.array([len(reading.ids) for reading in readings], dtype=np.int64)
+    return Found(ids, distances, counts, sum(reading.compared for reading in readings))
+
+
+def _copy(answer: Answer) -> Found:
+    # The rows that fall back are written over, and an engine may hand out its own buffers.
+    return Found(
+        np.array(answer.ids, dtype=np.int64),
+        np.array(answer.distances, dtype=np.float32),
+        np.array(answer.counts, dtype=np.int64),
+        int(answer.distance_computations),
+    )
+
+
+def _replace_rows(found: Found, rows: npt.NDArray[np.intp], better: Answer) -> Found:
+    found.ids[rows] = better.ids
+    found.distances[rows] = better.distances
+    found.counts[rows] = better.counts
+    return replace(
+        found, distance_computations=found.distance_computations + int(better.distance_computations)
+    )

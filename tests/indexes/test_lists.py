@@ -1,0 +1,203 @@
+"""Lists: what they hold, searches of them against brute force, and what is learned from the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archindex.core.errors import CorruptIndexError
+from archindex.indexes import ExactIndex, HnswIndex, Metric
+from archindex.indexes.calibrate import MaskFilter, calibrate, intrinsic_dimension
+from archindex.indexes.curve import BINS, LEVELS, HitCurve
+from archindex.indexes.list_files import FILE, load_lists, save_lists
+from archindex.indexes.lists import Lists
+from archindex.indexes.probe import ListSearch, ranges
+
+N, DIM, TAIL = 6_000, 8, 50
+
+Floats = npt.NDArray[np.float32]
+
+
+def clustered(n: int, seed: int) -> Floats:
+    """Points of 20 clusters, some of them twice, one of them zero, far from the origin in one direction."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(20, DIM)) * 3
+    points = centres[rng.integers(20, size=n)] + rng.normal(size=(n, DIM)) * rng.random((n, 1))
+    points[:, 0] += 50
+    points[n // 2 : n // 2 + 10] = points[:10]
+    points[7] = 0
+    return points.astype(np.float32)
+
+
+class Case:
+    """Rows in list order, with a tail in no list, and their search."""
+
+    def __init__(self, metric: Metric) -> None:
+        given = clustered(N, 0)
+        self.lists, order = Lists.of(given, metric, seed=0)
+        self.vectors = np.concatenate([given[order], clustered(TAIL, 1)])
+        self.ids = np.random.default_rng(2).permutation(10 * N)[: len(self.vectors)]
+        self.engine = HnswIndex(DIM, metric)
+        self.engine.build(given[order], self.ids[:N])
+        self.calibration = calibrate(self.lists, self.vectors[:N], self.ids[:N], self.engine, seed=0)
+        self.search = ListSearch(self.lists, self.vectors, self.ids, self.calibration)
+        self.exact = ExactIndex(DIM, metric)
+        self.exact.build(self.vectors, self.ids)
+
+
+@pytest.fixture(scope="module", params=["l2", "cosine"])
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
+
+
+def test_lists_hold_every_row_once_within_their_radius(case: Case) -> None:
+    lists = case.lists
+    assert len(lists) == round(N / 256)
+    assert lists.sizes.sum() == N
+    owner = np.repeat(np.arange(len(lists)), lists.sizes)
+    points = case.vectors[:N].astype(np.float64)
+    if lists.metric == "cosine":
+        norms = np.linalg.norm(points, axis=1, keepdims=True)
+        points = np.hstack([points / np.where(norms == 0, 1, norms), norms == 0])
+    away = np.linalg.norm(points - lists.centroids[owner], axis=1)
+    assert (away <= lists.radii[owner]).all()
+    nearest = np.linalg.norm(points[:, None] - lists.centroids[None], axis=2).min(axis=1)
+    assert np.allclose(away, nearest, rtol=1e-3, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    k=st.sampled_from([1, 3, 10, 200, N + 100]),
+    share=st.sampled_from([0.0, 0.001, 0.02, 0.3, 1.0]),
+    contiguous=st.booleans(),
+)
+def test_a_proof_gives_what_comparing_all_gives(
+    case: Case, data: st.DataObject, k: int, share: float, contiguous: bool
+) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n = len(case.vectors)
+    mask = rng.random(n) < share
+    if contiguous:
+        start = int(rng.integers(n))
+        mask = (np.arange(n) >= start) & (np.arange(n) < start + share * n)
+    query = case.vectors[rng.integers(n)] + np.float32(rng.choice([0, 0.01, 5])) * rng.normal(size=DIM)
+    query = query.astype(np.float32)
+    found = case.search.nearest(query, k, MaskFilter(mask, case.search.starts), recall=1)
+    among = case.search.among(query, k, np.flatnonzero(mask))
+    truth = case.exact.search(query, k, case.ids[mask])
+    count = int(truth.counts[0])
+    assert found is not None
+    assert found.missed == 0
+    for one in (found, among):
+        assert one.ids.tolist() == truth.ids[0, :count].tolist()
+        assert np.allclose(one.distances, truth.distances[0, :count], rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", ["independent", "far", "none"])
+def test_levels_keep_their_word_and_read_less(case: Case, level: str, kind: str) -> None:
+    rng = np.random.default_rng(5)
+    hits, read = 0.0, 0
+    attribute = case.vectors[:, 1] + rng.normal(size=len(case.vectors)).astype(np.float32)
+    rows = rng.choice(len(case.vectors), 60, replace=False)
+    for row in rows:
+        mask = rng.random(len(case.vectors)) < 0.1
+        if kind == "far":
+            mask = attribute > np.quantile(attribute, 0.9) if attribute[row] < 0 else attribute < -3
+        allowed = None if kind == "none" else MaskFilter(mask, case.search.starts)
+        found = case.search.nearest(case.vectors[row], 10, allowed, recall=LEVELS[level])
+        truth = case.exact.search(case.vectors[row], 10, None if allowed is None else case.ids[mask])
+        assert found is not None
+        hits += (found.distances <= truth.distances[0, truth.counts[0] - 1]).sum() / truth.counts[0]
+        read += found.rows
+    assert hits / len(rows) >= LEVELS[level]
+    assert read < (1.0 if level == "high" else 0.7) * len(rows) * N
+
+
+def test_a_search_gives_up_where_it_would_read_too_much(case: Case) -> None:
+    mask = np.arange(len(case.vectors)) % 100 == 0
+    allowed = MaskFilter(mask, case.search.starts)
+    assert case.search.nearest(case.vectors[0], 10, allowed, recall=1, most=300) is None
+
+
+def test_removed_rows_and_new_ones(case: Case) -> None:
+    kept = np.random.default_rng(3).random(N) < 0.7
+    vectors, ids = case.vectors[:N][kept], case.ids[:N][kept]
+    search = ListSearch(case.lists.keeping(kept), vectors, ids, case.calibration)
+    exact = ExactIndex(DIM, case.lists.metric)
+    exact.build(vectors, ids)
+    for query in case.vectors[::977]:
+        found = search.nearest(query, 5, None, recall=1)
+        assert found is not None
+        assert found.ids.tolist() == exact.search(query, 5).ids[0].tolist()
+    grown, order = case.lists.with_tail(case.vectors)
+    assert sorted(order.tolist()) == list(range(N + TAIL))
+    assert grown.sizes.sum() == N + TAIL
+    assert grown.trained == N
+    assert (grown.radii >= case.lists.radii * (1 - 1e-6)).all()
+
+
+def test_efforts_rise_with_the_level(case: Case) -> None:
+    efforts = [case.search.effort(recall) for recall in (0.5, 0.9, 0.95, 0.99)]
+    assert None not in efforts
+    assert efforts == sorted(efforts, key=lambda effort: effort or 0)
+    assert case.search.effort(1.0) is None
+
+
+def test_files(case: Case, tmp_path: Path) -> None:
+    assert load_lists(tmp_path) is None
+    save_lists(tmp_path / "lists", case.lists, case.calibration)
+    found = load_lists(tmp_path / "lists")
+    assert found is not None
+    lists, calibration = found
+    for name in ("centroids", "starts", "radii", "spreads"):
+        assert np.array_equal(getattr(lists, name), getattr(case.lists, name))
+    assert (lists.metric, lists.trained) == (case.lists.metric, N)
+    assert calibration.misses == case.calibration.misses
+    assert calibration.efforts == case.calibration.efforts
+    path = tmp_path / "lists" / FILE
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CorruptIndexError, match="expected the lists"):
+        load_lists(tmp_path / "lists")
+
+
+@pytest.mark.parametrize("dimension", [2, 6, 12])
+def test_the_intrinsic_dimension_is_that_of_the_data(dimension: int) -> None:
+    rng = np.random.default_rng(0)
+    flat = np.zeros((20_000, 32), dtype=np.float32)
+    flat[:, :dimension] = rng.random((20_000, dimension))
+    lists, order = Lists.of(flat, "l2", seed=0)
+    learned = calibrate(lists, flat[order], np.arange(len(flat)), seed=0)
+    assert abs(learned.intrinsic_dimension - dimension) < 0.25 * dimension
+
+
+def test_dimension_from_distances() -> None:
+    reaches = np.sort(np.random.default_rng(0).random((500, 100)) ** (1 / 5), axis=1)
+    assert abs(intrinsic_dimension(reaches) - 5) < 0.5
+
+
+def test_the_curve_falls_and_stays_positive() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 1000, size=BINS).astype(np.float64)
+    hits = np.minimum(rows, rng.integers(0, 3, size=BINS) * (np.arange(BINS) < 60))
+    curve = HitCurve.counted(hits, rows)
+    assert (np.diff(curve.share) <= 0).all()
+    assert 0 < curve.share[-1] < curve.share[0] <= 1
+    near, spread = np.array([1.0, 5.0], dtype=np.float32), np.array([1.0, 1.0], dtype=np.float32)
+    close, far = curve(near, spread, 2.5)
+    assert close > far
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=20))
+def test_ranges(given: list[tuple[int, int]]) -> None:
+    starts: Any = np.array([start for start, _ in given], dtype=np.int64)
+    stops: Any = np.array([start + size for start, size in given], dtype=np.int64)
+    expected = [i for start, stop in zip(starts, stops, strict=True) for i in range(start, stop)]
+    assert ranges(starts, stops).tolist() == expected
