@@ -8,15 +8,15 @@ operand is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 
 import numpy as np
 
 from archindex.queries import tree
-from archindex.queries.numbers import EXACT, Number, Numbers, absent, known, present
-from archindex.queries.table import Array, Bools, Positions, Rows, Table
+from archindex.queries.compare import MIRRORED, OPERATORS, compare_doubles, compare_rounded, compare_wholes
+from archindex.queries.numbers import EXACT, Numbers, absent, known, present
+from archindex.queries.table import Bools, Positions, Rows, Table
 from archindex.queries.text import places
 from archindex.queries.texts import coded, missing, ordered, passes
 from archindex.queries.truth import Step, Truth, all_of, any_of, invert
@@ -28,14 +28,6 @@ SAMPLE = 1024
 # IN with more numbers than these looks them up instead of comparing with each.
 FEW_VALUES = 6
 
-_OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
-    "=": np.equal,
-    "<>": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}
 _OPPOSITE: dict[tree.CompareOp, tree.CompareOp] = {
     "=": "<>",
     "<>": "=",
@@ -43,14 +35,6 @@ _OPPOSITE: dict[tree.CompareOp, tree.CompareOp] = {
     ">=": "<",
     ">": "<=",
     "<=": ">",
-}
-_MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {
-    "=": "=",
-    "<>": "<>",
-    "<": ">",
-    ">": "<",
-    "<=": ">=",
-    ">=": "<=",
 }
 
 
@@ -168,10 +152,8 @@ class Conditions:
             case tree.In():
                 return self._among(node, truth)
             case tree.Like():
-                pattern = node.pattern
-                return passes(
-                    self._table, node.operand, lambda names: _bools(map(pattern.match, names)) == truth
-                )
+                like = self._table.like
+                return passes(self._table, node.operand, lambda names: like(node.pattern, names) == truth)
             case tree.IsNull():
                 null = self.null(node.operand)
                 return null if truth else self._known(node.operand, null)
@@ -232,7 +214,7 @@ class Conditions:
 
     def _compare(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
         if isinstance(left, tree.Constant) and not isinstance(right, tree.Constant):
-            left, right, op = right, left, _MIRRORED[op]
+            left, right, op = right, left, MIRRORED[op]
         if isinstance(left, tree.Coalesce) and isinstance(right, tree.Constant) and left.kind != "BOOLEAN":
             found = self._compare(op, left.items[-1], right)
             for item in reversed(left.items[:-1]):
@@ -244,16 +226,16 @@ class Conditions:
             return self._compare_text(op, left, right)
         if left.kind == "BIGINT":
             a, b = self._numbers.whole(left), self._numbers.whole(right)
-            return _compare_whole(op, a, b)
+            return compare_wholes(op, a, b)
         if isinstance(left, tree.ToDouble) and isinstance(right, tree.Constant) and right.value is not None:
             a = self._numbers.whole(left.operand)
             if a.low >= -EXACT and a.high <= EXACT:
-                return _compare_rounded(op, a, float(right.value))
-        return _compare_double(op, self._numbers.double(left), self._numbers.double(right))
+                return compare_rounded(op, a, float(right.value))
+        return compare_doubles(op, self._numbers.double(left), self._numbers.double(right))
 
     def _compare_truth(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
         if op in (">", ">="):
-            left, right, op = right, left, _MIRRORED[op]
+            left, right, op = right, left, MIRRORED[op]
         (yes, no), (yes2, no2) = ((self.holds(side, True), self.holds(side, False)) for side in (left, right))
         for step in (yes, no, yes2, no2):
             if isinstance(step, Step):
@@ -268,11 +250,11 @@ class Conditions:
 
     def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Truth:
         if not isinstance(right, tree.Constant):
-            return ordered(self._table, _OPERATORS[op], left, right)
+            return ordered(self._table, OPERATORS[op], left, right)
         if right.value is None:
             return False
         word = str(right.value)
-        operator = _OPERATORS[op]
+        operator = OPERATORS[op]
 
         def test(names: Sequence[str]) -> Bools:
             return operator(2 * np.arange(len(names)), places((word,), names)[0])
@@ -328,86 +310,3 @@ class Conditions:
 
 def _bools(found: object) -> Bools:
     return np.array([bool(x) for x in found], dtype=np.bool_)  # type: ignore[attr-defined]
-
-
-def _settled(op: tree.CompareOp, a: Number, b: Number) -> bool | None:
-    """Return whether the comparison holds for all values between the bounds, or for none; else None."""
-    if a.low > a.high or b.low > b.high:
-        return False
-    if op == "<>":
-        equal = _settled("=", a, b)
-        return None if equal is None else not equal
-    if op in (">", ">="):
-        a, b, op = b, a, _MIRRORED[op]
-    if op == "=":
-        if a.high < b.low or b.high < a.low:
-            return False
-        return True if a.low == a.high == b.low == b.high else None
-    if op == "<":
-        return True if a.high < b.low else False if a.low >= b.high else None
-    return True if a.high <= b.low else False if a.low > b.high else None
-
-
-def _compare_double(op: tree.CompareOp, a: Number, b: Number) -> Truth:
-    settled = _settled(op, a, b)
-    if settled is False or a.null is True or b.null is True:
-        return False
-    if settled:
-        return all_of((known(a), known(b)))
-    # On NaN, which is NULL, less and greater are false; np.not_equal would be true.
-    unlike = op == "<>" and not (a.null is False and b.null is False)
-    operator = _unlike if unlike else _OPERATORS[op]
-
-    def run(rows: Rows) -> Bools:
-        found = operator(a.compute(rows), b.compute(rows))
-        return found if found.ndim else np.full(rows.size, found)
-
-    return Step(run, a.cost + b.cost + 0.2)
-
-
-def _unlike(a: Array, b: Array) -> Bools:
-    return np.less(a, b) | np.greater(a, b)
-
-
-def _compare_whole(op: tree.CompareOp, a: Number, b: Number) -> Truth:
-    settled = _settled(op, a, b)
-    if settled is False or a.null is True or b.null is True:
-        return False
-    if settled:
-        return all_of((known(a), known(b)))
-    attribute = a.attribute
-    if attribute is not None and attribute.codes is not None and b.constant:
-        return _compare_codes(op, a, int(b.low))
-    operator = _OPERATORS[op]
-
-    def run(rows: Rows) -> Bools:
-        found = operator(a.compute(rows), b.compute(rows))
-        return found if found.ndim else np.full(rows.size, found)
-
-    return all_of((Step(run, a.cost + b.cost + 0.2), known(a), known(b)))
-
-
-def _compare_codes(op: tree.CompareOp, a: Number, value: int) -> Truth:
-    """Compare a column with a number between its bounds, by codes: NULL, the code -1, never holds."""
-    attribute = a.attribute
-    assert attribute is not None and attribute.codes is not None
-    codes: Array = attribute.codes
-    limit = value - attribute.low
-    if op == "<>":
-        return any_of((_compare_codes("<", a, value), _compare_codes(">", a, value)))
-    operator = _OPERATORS[op]
-    if op in ("<", "<="):
-        unsigned = np.dtype(f"u{codes.itemsize}")
-        return Step(lambda rows: operator(rows.of(codes).view(unsigned), limit), 0.2)
-    return Step(lambda rows: operator(rows.of(codes), limit), 0.2)
-
-
-def _compare_rounded(op: tree.CompareOp, a: Number, value: float) -> Truth:
-    """Compare whole numbers, exact as DOUBLE, with any number: the next whole one decides as well."""
-    if math.isinf(value):
-        return known(a) if op == "<>" or (op != "=" and (value > 0) == (op in ("<", "<="))) else False
-    if op in ("=", "<>") and not value.is_integer():
-        return False if op == "=" else known(a)
-    limit = math.ceil(value) if op in ("<", ">=") else math.floor(value)
-    bound = Number(lambda rows: np.asarray(np.int64(limit)), limit, limit, False, 0.0, dtype=np.int64)
-    return _compare_whole(op, a, bound)

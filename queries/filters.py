@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -9,7 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.queries.columns import Column, Schema, schema_of
+from archindex.queries.evaluate import Program
+from archindex.queries.memory import Matches, Memory
+from archindex.queries.orders import Orders
+from archindex.queries.table import Positions, Table
 from archindex.queries.where import Predicate, compile_where
+from archindex.queries.zones import Zones
+
+# Bytes of answers kept: at a million rows, 500 filters.
+BUDGET = 64 << 20
+# Filters kept compiled.
+MAX_FILTERS = 256
+# Where the lists that may hold a match have less than this share of the rows, only their rows are read.
+MAX_SHARE = 0.1
 
 
 class Filters:
@@ -20,21 +34,31 @@ class Filters:
     Parameters
     ----------
     columns : mapping of str to Column
-        The attribute columns, rows in the order of the lists; it may open them one by one. They
-        must not change.
+        The attribute columns, rows in the order of the lists; it may open them one by one. They must not
+        change.
     starts : ndarray of int64, shape (L + 1,)
         Where each list of rows begins, ascending from 0 to the number of rows. Lists may be empty.
     schema : mapping of str to Kind, optional
         The columns' types, where they are known without opening them.
+    budget : int
+        Most bytes of answers that are kept.
     """
 
     def __init__(
-        self, columns: Mapping[str, Column], starts: npt.NDArray[np.int64], schema: Schema | None = None
+        self,
+        columns: Mapping[str, Column],
+        starts: npt.NDArray[np.int64],
+        schema: Schema | None = None,
+        *,
+        budget: int = BUDGET,
     ) -> None:
-        self.columns = columns
-        self.starts = starts
         self.schema = schema_of(columns) if schema is None else schema
-        self._filters: dict[str, Filter] = {}
+        self.table = Table(columns, int(starts[-1]))
+        self.zones = Zones(self.table, starts)
+        self.orders = Orders(self.table)
+        self.memory = Memory(budget)
+        self._filters: OrderedDict[str, Filter] = OrderedDict()
+        self._lock = threading.Lock()
 
     def filter(self, text: str) -> Filter:
         """Return the filter of a ``where`` expression.
@@ -46,16 +70,24 @@ class Filters:
         UnknownNameError
             If it names an unknown column; the message names the nearest.
         """
-        if text not in self._filters:
-            self._filters[text] = Filter(compile_where(text, self.schema), self)
-        return self._filters[text]
+        with self._lock:
+            found = self._filters.get(text) if isinstance(text, str) else None
+            if found is not None:
+                self._filters.move_to_end(text)
+                return found
+        made = Filter(compile_where(text, self.schema), self)
+        with self._lock:
+            self._filters[text] = made
+            while len(self._filters) > MAX_FILTERS:
+                self._filters.popitem(last=False)
+        return made
 
 
 class Filter:
     """A ``where`` expression over the columns of a `Filters`. Made by `Filters.filter`.
 
-    Every method raises FilterError if BIGINT arithmetic of the expression, on any row of the columns, goes
-    beyond 64 bits.
+    `count`, `positions`, `mask` and `selected` raise FilterError if BIGINT arithmetic of the expression goes
+    beyond 64 bits on any row of the columns, also one that they are not asked about.
 
     Attributes
     ----------
@@ -67,35 +99,106 @@ class Filter:
         self.predicate = predicate
         self._filters = filters
 
-    @cached_property
+    @property
     def possible(self) -> npt.NDArray[np.bool_]:
-        """Which lists may hold a match, shape (L,): False is proved. Costs microseconds, reads no row."""
-        return np.diff(self._filters.starts) > 0
+        """Which lists may hold a match, shape (L,): False is proved. Reads no row."""
+        counts = self._counts
+        return self._possible if counts is None else counts > 0
 
-    @cached_property
+    @property
     def expected(self) -> npt.NDArray[np.float64]:
-        """Estimated matches of each list, shape (L,), 0 where impossible. Reads no row."""
-        return np.diff(self._filters.starts).astype(np.float64)
+        """Estimated matches of each list, shape (L,), 0 where none is possible. Reads no row."""
+        counts = self._counts
+        return self._expected if counts is None else counts.astype(np.float64)
 
     @property
     def count(self) -> int | None:
         """The exact number of matches where it is known, or two binary searches find it; else None."""
-        return None
+        matches = self._known
+        return self._found_count if matches is None else matches.count
 
     def positions(self) -> npt.NDArray[np.int64]:
-        """Return the positions of all matches, ascending. The array is shared and read-only."""
-        return self._positions
+        """Return the positions of all matches, ascending; not to be written to."""
+        return self._matches().positions()
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Return for each row whether it matches."""
+        return self._matches().mask()
 
     def selected(self, positions: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.bool_]:
-        """Return which of the rows at `positions` match, in their order. A slice has step 1."""
-        return self._mask[positions]
+        """Return which of the rows at `positions` match, in their order. A slice has step 1 and both ends."""
+        matches = self._known
+        return self._program.run(positions) if matches is None else matches.selected(positions)
 
     @cached_property
-    def _mask(self) -> npt.NDArray[np.bool_]:
-        return self.predicate.mask(self._filters.columns)
+    def _key(self) -> str:
+        return self.predicate.key
 
     @cached_property
-    def _positions(self) -> npt.NDArray[np.int64]:
-        found = np.flatnonzero(self._mask)
-        found.flags.writeable = False
+    def _program(self) -> Program:
+        return self.predicate.program(self._filters.table)
+
+    @property
+    def _known(self) -> Matches | None:
+        """The answer if it is at hand; it must be where a row might overflow."""
+        found = self._filters.memory.get(self._key)
+        return self._matches() if found is None and self._program.checked else found
+
+    @cached_property
+    def _found_count(self) -> int | None:
+        constant = self._program.constant
+        if constant is not None:
+            return self._filters.table.rows if constant else 0
+        return self.predicate.count(self._filters.orders)
+
+    @cached_property
+    def _possible(self) -> npt.NDArray[np.bool_]:
+        return self.predicate.possible(self._filters.zones)
+
+    @cached_property
+    def _expected(self) -> npt.NDArray[np.float64]:
+        return self.predicate.expected(self._filters.zones)
+
+    @property
+    def _counts(self) -> npt.NDArray[np.int64] | None:
+        """Matches of each list, where the answer is at hand."""
+        if "_exact" in self.__dict__:
+            return self._exact
+        return None if self._filters.memory.get(self._key) is None else self._exact
+
+    @cached_property
+    def _exact(self) -> npt.NDArray[np.int64]:
+        return np.diff(np.searchsorted(self.positions(), self._filters.zones.starts))
+
+    def _matches(self) -> Matches:
+        memory = self._filters.memory
+        found = memory.get(self._key)
+        if found is None:
+            found = self._evaluated()
+            memory.put(self._key, found)
         return found
+
+    def _evaluated(self) -> Matches:
+        rows = self._filters.table.rows
+        program = self._program
+        if not program.checked:
+            if program.constant is False:
+                return Matches(rows, np.zeros(0, dtype=np.int64))
+            some = self._candidates()
+            if some is not None:
+                return Matches(rows, some[program.run(some)])
+        return Matches(rows, mask=program.run(slice(0, rows)))
+
+    def _candidates(self) -> Positions | None:
+        """Return positions, ascending, with all matches among them, where they are known to be few."""
+        found = self.predicate.candidates(self._filters.orders)
+        if found is not None or "_possible" not in self.__dict__:
+            return found
+        zones = self._filters.zones
+        lists = np.flatnonzero(self._possible)
+        starts = zones.starts[lists]
+        sizes = zones.starts[lists + 1] - starts
+        total = int(sizes.sum())
+        if total > MAX_SHARE * self._filters.table.rows:
+            return None
+        return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.queries.columns import Column, Kind
+from archindex.queries.text import LikePattern
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 # Compiled conditions that a table keeps.
 MAX_MADE = 256
+# LIKE over fewer names than these takes no time; of more, a table keeps the answers to so many patterns.
+MANY_NAMES = 256
+MAX_LIKES = 64
 
 
 class Attribute:
@@ -116,6 +120,7 @@ class Table:
         self._opened: dict[str, Attribute] = {}
         self._rows = rows
         self._made: dict[int, tuple[object, object]] = {}
+        self._likes: dict[tuple[str, int], tuple[Sequence[str], Bools]] = {}
 
     def __getitem__(self, name: str) -> Attribute:
         """Return a column.
@@ -158,6 +163,19 @@ class Table:
             # With the key itself, so that no other gets its id.
             found = self._made[id(key)] = (key, make())
         return cast(T, found[1])
+
+    def like(self, pattern: LikePattern, names: Sequence[str]) -> Bools:
+        """Return which of `names` match a pattern; remembered for the many categories of a column."""
+        if len(names) < MANY_NAMES:
+            return pattern.match(names)
+        key = (pattern.regex.pattern, id(names))
+        found = self._likes.get(key)
+        if found is None:
+            if len(self._likes) >= MAX_LIKES:
+                self._likes.clear()
+            # With the names themselves, so that no others get their id.
+            found = self._likes[key] = (names, pattern.match(names))
+        return found[1]
 
     def take(self, positions: Positions | slice) -> Table:
         """Return the rows at `positions` as a table of its own; only columns used are touched."""

@@ -6,11 +6,11 @@ BETWEEN has become two comparisons, ``IS NOT``, ``NOT IN`` and ``NOT LIKE`` a `N
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from archindex.queries.columns import Kind, Value
+from archindex.queries.text import LikePattern
 
 CompareOp = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOp = Literal["+", "-", "*", "/"]
@@ -93,7 +93,7 @@ class Like:
     """Whether the whole string matches `pattern`."""
 
     operand: Node
-    pattern: re.Pattern[str]
+    pattern: LikePattern
     kind: Kind = "BOOLEAN"
 
 

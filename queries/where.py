@@ -36,10 +36,13 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, FilterError
-from archindex.queries import tree
+from archindex.queries import odds, tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Program
+from archindex.queries.memory import key_of
+from archindex.queries.orders import Orders, candidates, counted
 from archindex.queries.table import Table
+from archindex.queries.zones import Zones
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,31 @@ class Predicate:
         table = Table(columns).take(positions)
         size = positions.stop - positions.start if isinstance(positions, slice) else len(positions)
         return self.program(table).run(slice(0, size))
+
+    def possible(self, zones: Zones) -> npt.NDArray[np.bool_]:
+        """Return which lists may hold a match, shape (L,): False is proved by what the lists hold."""
+        return odds.possible(self._tree, zones)
+
+    def expected(self, zones: Zones) -> npt.NDArray[np.float64]:
+        """Return the estimated matches of each list, shape (L,); 0 where none is possible."""
+        return odds.expected(self._tree, zones)
+
+    def count(self, orders: Orders) -> int | None:
+        """Return how many rows match where one condition on one sorted column is all there is; else None."""
+        return counted(self._tree, orders)
+
+    def candidates(self, orders: Orders) -> npt.NDArray[np.int64] | None:
+        """Return row positions, ascending, with all matches among them, from one sorted column; else None.
+
+        Where the expression is a conjunction, they are those of its most selective condition on a sorted
+        column, and `selected` decides among them.
+        """
+        return candidates(self._tree, orders)
+
+    @property
+    def key(self) -> str:
+        """A text that expressions share which differ only in how they are written."""
+        return key_of(self._tree)
 
     def program(self, table: Table) -> Program:
         """Return the expression compiled for a table, the same for every call.

@@ -7,9 +7,7 @@ NULL also when it is computed, and a literal is a DOUBLE or a BIGINT.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator
 
 import duckdb
 import numpy as np
@@ -19,76 +17,20 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import FilterError
-from archindex.queries import Column, Schema, compile_where, numbers
-from archindex.queries.columns import Value
-from archindex.testing.expressions import Expressions, Sql, quote
+from archindex.queries import compile_where, numbers
+from archindex.testing.expressions import Sql
+from archindex.testing.filter_cases import conditions
+from archindex.testing.filter_tables import EXTREME, ORDINARY, SCHEMA, columns_of, rows_of, to_duckdb
 
-SCHEMA: Schema = {
-    "d": "DOUBLE",
-    "e": "DOUBLE",
-    "i": "BIGINT",
-    "j": "BIGINT",
-    "p": "BOOLEAN",
-    "q": "BOOLEAN",
-    "s": "VARCHAR",
-    "t": "VARCHAR",
-}
-T = TypeVar("T")
-WORDS = ["", "a", "b", "ab", "aab", "b%", "a_b", "%", "é", "ée", "it's", "B", "\U0001f600", "a\nb"]
-
-
-LITERALS = {
-    "DOUBLE": ["0.5", "1.0", "2.", "1e300", "2e-3", "9007199254740993.0", "1E2", "-1.5"],
-    "BIGINT": [str(n) for n in (0, 1, 2, 3, -1, -4, 2**53 + 1)],
-    "BOOLEAN": ["TRUE", "false"],
-    "VARCHAR": [quote(word) for word in WORDS],
-}
-
-
-@st.composite
-def conditions(draw: st.DrawFn) -> Sql:
-    """A condition with 1 to 5 operators one inside the other."""
-
-    def pick(items: Sequence[T]) -> T:
-        return draw(st.sampled_from(items))
-
-    return Expressions(SCHEMA, LITERALS, pick).condition(pick(range(1, 6)))
-
-
-ORDINARY: dict[str, list[Value]] = {
-    "DOUBLE": [None, 0.0, -0.0, 0.5, 1.0, -1.5, 2.0, 3.25, 4.0, 1e-300],
-    "BIGINT": [None, *range(-4, 5)],
-    "BOOLEAN": [None, True, False],
-    "VARCHAR": [None, *WORDS],
-}
-EXTREME: dict[str, list[Value]] = {
-    "DOUBLE": [None, 1e300, -1e300, math.inf, -math.inf, 2.0**53, 2.0**53 + 2, 2.0**63, -(2.0**63)],
-    "BIGINT": [None, 2**53, 2**53 + 1, 2**62, 2**63 - 1, -(2**63), 1],
-    "BOOLEAN": [None, True, False],
-    "VARCHAR": [None, "\u07ff", "\uffff", "\U00010000", "a\x00", "a"],
-}
-
-
-def _table(pool: dict[str, list[Value]], rows: int) -> dict[str, list[Value]]:
-    draw = random.Random(0)
-    return {name: draw.choices(pool[kind], k=rows) for name, kind in SCHEMA.items()}
-
-
-TABLES = {"ordinary": _table(ORDINARY, 400), "extreme": _table(EXTREME, 24)}
-COLUMNS = {
-    table: {name: Column.of(SCHEMA[name], values) for name, values in data.items()}
-    for table, data in TABLES.items()
-}
+TABLES = {"ordinary": rows_of(ORDINARY, 400), "extreme": rows_of(EXTREME, 24)}
+COLUMNS = {table: columns_of(values) for table, values in TABLES.items()}
 
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
-        kinds = ", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())
-        for table, data in TABLES.items():
-            connection.execute(f"CREATE TABLE {table} (n INTEGER, {kinds})")
-            rows = [[n, *row] for n, row in enumerate(zip(*data.values(), strict=True))]
-            connection.executemany(f"INSERT INTO {table} VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        for table, values in TABLES.items():
+            to_duckdb(connection, table, values)
         yield connection
 
 
