@@ -202,7 +202,8 @@ def _nearest(
 
 
 def _dimension(away: Floats, rows: Ints) -> float:
-    nearest = np.sqrt(np.sort(np.partition(away, 2 * _NEIGHBOURS, axis=1)[:, : 2 * _NEIGHBOURS], axis=1))
+    some = min(2 * _NEIGHBOURS, away.shape[1])
+    nearest = np.sqrt(np.sort(np.partition(away, some - 1, axis=1)[:, :some], axis=1))
     # Rows of equal vectors say nothing of dimension, and float32 cannot tell close ones from equal.
     apart = [row[row > 1e-3 * row[-1]][:_NEIGHBOURS] for row in nearest.astype(np.float64)]
     dims = [intrinsic_dimension(row[None]) for row in apart if len(row) > 10]

@@ -130,9 +130,8 @@ class Lists:
     ) -> tuple[Lists, Ints]:
         away = np.empty(len(vectors), dtype=np.float32)
         for rows, points in _points(vectors, metric):
-            # By difference: what faiss gives loses its digits far from the origin.
-            gap = points - centroids[nearest[rows]]
-            away[rows] = np.sqrt(np.einsum("ij,ij->i", gap, gap))
+            # Not by faiss: what it gives loses its digits far from the origin.
+            away[rows] = _gaps(points, centroids[nearest[rows]])
         order = np.argsort(nearest, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))])
         radii, spreads = np.zeros((2, len(centroids)), dtype=np.float32)
@@ -148,6 +147,16 @@ class Lists:
         """Return the lists without some rows; `kept` bool[n] says which positions stay."""
         left = np.concatenate([[0], np.cumsum(kept)])
         return replace(self, starts=left[self.starts])
+
+    def hold(self, vectors: Floats) -> bool:
+        """Return whether these rows float32[n, dim] lie in the lists, within their radii."""
+        if self.starts[0] != 0 or (self.sizes < 0).any() or self.starts[-1] != len(vectors):
+            return False
+        owner = np.repeat(np.arange(len(self)), self.sizes)
+        return all(
+            (_gaps(points, self.centroids[owner[rows]]) <= self.radii[owner[rows]]).all()
+            for rows, points in _points(vectors, self.metric)
+        )
 
     def squared(self, query: Floats) -> tuple[Floats, Floats]:
         """Return the squared distance of a vector float32[dim] to each centroid, and how far off it may be.
@@ -177,6 +186,13 @@ def _points(vectors: Floats, metric: Metric) -> Iterator[tuple[slice, Floats]]:
     for start in range(0, len(vectors), step):
         rows = slice(start, start + step)
         yield rows, to_points(np.ascontiguousarray(vectors[rows]), metric)
+
+
+def _gaps(a: Floats, b: Floats) -> Floats:
+    """Return the distance of each row of `a` to the same row of `b`, by difference."""
+    gap = a - b
+    distances: Floats = np.sqrt(np.einsum("ij,ij->i", gap, gap))
+    return distances
 
 
 def _assigned(centroids: Floats, points: Floats) -> Ints:

@@ -14,8 +14,10 @@ from archindex.core.errors import ArchindexError, CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.encoders import load_encoder
 from archindex.indexes import DISTANCE_ATOL, DISTANCE_RTOL, load_index
+from archindex.indexes.list_files import load_lists
 from archindex.queries.columns import Column
 from archindex.spaces.registry import space
+from archindex.store.arrange import LISTED_FOLDER
 from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
 from archindex.store.folder import repair_command, version_numbers
@@ -252,6 +254,12 @@ def _engine(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, 
         yield "ann/", "ann/ does not find the rows of the index"
 
 
+def _lists(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
+    found = load_lists(folder / LISTED_FOLDER)
+    if found is not None and not found[0].hold(load_arrays(folder)[0]):
+        yield "lists/", "lists/ does not hold the rows of the index where they lie"
+
+
 def _log(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
     try:
         replay(log_path(path, info.number), info.dim)
@@ -266,6 +274,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Path, Path, VersionInfo], Iterator[tup
     ("encoder", _encoder),
     ("attribute columns against the catalogue", _columns),
     ("engine against the vectors", _engine),
+    ("lists against the vectors", _lists),
     ("log", _log),
 )
 
