@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import reduce_batch
@@ -105,14 +105,16 @@ def train_vae(
         if (step + 1) % _REPORT == 0 or step + 1 == plan.steps:
             progress("train vae", step + 1, plan.steps)
     model.eval()
-    spread_latents(model, graphs.pick(rng.permutation(len(graphs))[:_MEASURED]))
+    rows = rng.permutation(np.flatnonzero(weights))[:_MEASURED]
+    spread_latents(model, graphs.pick(rows), torch.from_numpy(weights[rows]))
 
 
-def spread_latents(model: VAEModel, graphs: PackedGraphs) -> None:
+def spread_latents(model: VAEModel, graphs: PackedGraphs, weights: Tensor) -> None:
     """Set the fixed linear layer that makes the latents of these graphs N(0, I) as a whole.
 
-    What is measured is the aggregated posterior: the covariance of the means plus the mean variance. So a
-    dimension that says nothing keeps the unit variance of its posterior, and is not blown up.
+    Graphs count by `weights`, as in training, so that draws from N(0, I) follow them. What is measured is the
+    aggregated posterior: the covariance of the means plus the mean variance. So a dimension that says nothing
+    keeps the unit variance of its posterior, and is not blown up.
     """
     means, variances = [], []
     with torch.inference_mode():
@@ -121,10 +123,12 @@ def spread_latents(model: VAEModel, graphs: PackedGraphs) -> None:
             mean, log_variance = model.encoder(graphs.pick(rows))
             means.append(mean.double())
             variances.append(log_variance.double().exp())
-    mean, variance = torch.cat(means), torch.cat(variances).mean(dim=0)
-    covariance = torch.cov(mean.T, correction=0).reshape(len(variance), -1) + torch.diag(variance)
+    share = weights / weights.sum()
+    mean, variance = torch.cat(means), share @ torch.cat(variances)
+    covariance = torch.cov(mean.T, correction=0, aweights=share).reshape(len(variance), -1)
+    covariance += torch.diag(variance)
     # The symmetric root: of all roots the one that moves the latents least.
     values, vectors = torch.linalg.eigh(covariance)
-    model.centre = mean.mean(dim=0).float()
+    model.centre = (share @ mean).float()
     model.spread = (vectors * values.sqrt() @ vectors.T).float()
     model.gather = (vectors / values.sqrt() @ vectors.T).float()

@@ -112,6 +112,18 @@ def test_weighted_retraining_goes_on_from_what_was_learned() -> None:
         VAEEncoder(**SMALL).fit(batch, grammar=grammar, ids=ids, weights=weights)
 
 
+def test_weighted_vectors_are_those_of_the_prior() -> None:
+    """What is drawn from N(0, I) follows the weights: their mean is the centre, not that of all graphs."""
+    name = "nasbench201"
+    encoder, grammar, listed = made(name, steps=60), decisions(name), natives(name, 120)
+    batch = space(name).graphs(listed)
+    weights = np.where(np.arange(120) < 12, 1.0, 0.0)
+    encoder.fit(batch, grammar=grammar, ids=grammar.ids(listed), weights=weights, steps=20)
+    vectors = encoder.encode(batch)
+    assert np.abs(vectors[:12].mean(axis=0)).max() < 1e-3
+    assert np.abs(vectors[12:].mean(axis=0)).max() > 0.1
+
+
 def test_saved_and_loaded_it_decodes_the_same(tmp_path: Path) -> None:
     encoder, grammar = of_nb201(), decisions("nasbench201")
     encoder.save(tmp_path)
