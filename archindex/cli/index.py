@@ -155,7 +155,7 @@ def export(
 
 
 def _index_document(opened: Index) -> Document:
-    described = opened.info
+    described, lists = opened.info, opened.snapshot.lists
     facts: dict[str, Any] = {
         "path": str(opened.path),
         "rows": len(opened),
@@ -167,6 +167,8 @@ def _index_document(opened: Index) -> Document:
         "metric": described.metric,
         "engine": described.engine,
         "engine_reason": described.engine_reason,
+        "lists": len(lists.lists) if lists is not None else 0,
+        "intrinsic_dimension": round(lists.calibration.intrinsic_dimension, 1) if lists is not None else None,
         "seed": described.seed,
         "version": described.number,
         "unpublished_changes": len(opened.snapshot.delta),
@@ -183,7 +185,11 @@ def _index_document(opened: Index) -> Document:
             [(c["name"], c["type"], c["values"], c["min"], c["max"]) for c in columns],
         ),
         quiet=[facts["path"]],
-        lead=[f"{name:<{width}}  {', '.join(v) if isinstance(v, list) else v}" for name, v in facts.items()],
+        lead=[
+            f"{name:<{width}}  {', '.join(v) if isinstance(v, list) else v}"
+            for name, v in facts.items()
+            if v is not None
+        ],
     )
 
 
