@@ -21,10 +21,11 @@ Colours = npt.NDArray[np.uint64]
 # Group, its columns, and its share in the squared distance of two networks that have nothing in common.
 # Chosen on networks of benchmarks/encoding/families_development.json, which are not those of the list.
 _GROUPS: Final[dict[str, tuple[int, float]]] = {
-    "shapes": (96, 1.0),
-    "ratios": (96, 1.0),
-    "widths": (40, 0.25),
-    "counts": (24, 0.02),
+    "ops": (40, 0.5),
+    "shapes": (88, 1.0),
+    "ratios": (80, 1.0),
+    "widths": (32, 0.25),
+    "counts": (16, 0.02),
 }
 _SHAPE: Final = (
     "kernel", "stride", "dilation", "expansion", "bits", "ratio", "depth", "index", "padding",
@@ -42,10 +43,11 @@ class MotifEncoder(ComputedEncoder):
 
     Networks of one family are built of the same parts; how often the parts come and how wide they are is
     what changes from one to the next. So a neighbourhood (an op with what it reads and what reads it) counts
-    once, however often it occurs, as in the circular fingerprints of chemistry. There are four groups:
+    once, however often it occurs, as in the circular fingerprints of chemistry. There are five groups:
 
-    - *shapes*: neighbourhoods of radius 1, ops told apart by kernel, stride, axis and other attributes that
-      do not grow with the network, convolutions moreover by whether they are depthwise or grouped;
+    - *ops*: single ops, told apart by kernel, stride, axis and other attributes that do not grow with the
+      network, convolutions moreover by whether they are depthwise or grouped;
+    - *shapes*: neighbourhoods of radius 1 of these;
     - *ratios*: the same, ops told apart also by how much wider they make what they read;
     - *widths*: single ops with all attributes, widths too: the stem and head that a search space fixes;
     - *counts*: how often neighbourhoods of radius 3 with all attributes occur, on a logarithmic scale. This
@@ -108,6 +110,7 @@ class MotifEncoder(ComputedEncoder):
         shape[:, ATTRIBUTE_ID["channels"]] = _ratios(dags)
         ratios = wl_colours(replace(batch, attrs=shape), rounds=0)[0]
         colours = {
+            "ops": shapes,
             "shapes": _neighbourhoods(batch, shapes),
             "ratios": _neighbourhoods(batch, ratios),
             "widths": wl_colours(exact, rounds=0)[0],

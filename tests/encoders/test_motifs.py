@@ -53,7 +53,7 @@ def test_groups_cover_all_columns_once_and_have_their_shares() -> None:
     encoder = MotifEncoder()
     columns = [i for group in encoder.feature_groups.values() for i in range(group.start, group.stop)]
     assert columns == list(range(encoder.dim))
-    assert encoder.shares == {"shapes": 1.0, "ratios": 1.0, "widths": 0.25, "counts": 0.02}
+    assert encoder.shares == {"ops": 0.5, "shapes": 1.0, "ratios": 1.0, "widths": 0.25, "counts": 0.02}
     for name, vectors in groups_of(network(3, 16), chain("gat", "linear")).items():
         assert np.linalg.norm(vectors, axis=1) == pytest.approx([encoder.shares[name] ** 0.5] * 2)
 
@@ -61,7 +61,7 @@ def test_groups_cover_all_columns_once_and_have_their_shares() -> None:
 def test_depth_and_width_change_no_motif() -> None:
     small, large = network(3, 16), network(11, 96)
     found = groups_of(small, large)
-    for name in ("shapes", "ratios"):
+    for name in ("ops", "shapes", "ratios"):
         np.testing.assert_array_equal(found[name][0], found[name][1])
     for name in ("widths", "counts"):
         assert np.abs(found[name][0] - found[name][1]).max() > 0.01
@@ -114,7 +114,7 @@ def test_a_dead_reader_keeps_no_norm() -> None:
 def test_vectors_are_the_ones_of_this_version() -> None:
     # Who changes a vector raises the version in motifs.py, then the numbers here.
     vectors = MotifEncoder().encode(GraphBatch.from_graphs([chain("conv", "max_pool"), network(2, 16)]))
-    assert (vectors @ np.arange(256.0)).tolist() == pytest.approx([580.656, 43.368], abs=1e-2)
+    assert (vectors @ np.arange(256.0)).tolist() == pytest.approx([717.809, 18.251], abs=1e-2)
 
 
 def test_cells_of_nasbench201_that_differ_are_told_apart() -> None:
