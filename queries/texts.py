@@ -81,11 +81,10 @@ def ordered(table: Table, operator: Callable[..., Bools], left: tree.Node, right
     if True in absentees:
         return False
     names = sorted({*_columns(left), *_columns(right)})
-    merged: Sequence[str] = ()
-    if len(names) == 1:
-        merged = table[names[0]].categories
-    elif names:
-        merged = sorted(set().union(*(table[name].categories for name in names)))
+    words = {*_words(left), *_words(right)}
+    merged: Sequence[str] = table[names[0]].categories if names else ()
+    if len(names) > 1 or not words.issubset(merged):
+        merged = sorted(words.union(*(table[name].categories for name in names)))
     ranks = [_rank(table, side, merged) for side in (left, right)]
 
     def run(rows: Rows) -> Bools:
@@ -105,19 +104,23 @@ def _columns(node: tree.Node) -> set[str]:
     return set().union(*map(_columns, node.items)) if isinstance(node, tree.Coalesce) else set()
 
 
+def _words(node: tree.Node) -> set[str]:
+    if isinstance(node, tree.Constant):
+        return set() if node.value is None else {str(node.value)}
+    return set().union(*map(_words, node.items)) if isinstance(node, tree.Coalesce) else set()
+
+
 def _rank(table: Table, node: tree.Node, merged: Sequence[str]) -> Callable[[Rows], Array]:
     """Return what gives numbers that compare as the strings do, -1 for NULL."""
     match node:
         case tree.Constant():
-            # Doubled, so that there is room between for a string that no column holds; and from 1 on.
-            place = -1 if node.value is None else places((str(node.value),), merged)[0] + 2
+            place = -1 if node.value is None else places((str(node.value),), merged)[0]
             constant = np.asarray(place, dtype=np.int32)
             return lambda rows: constant
         case tree.ColumnRef():
             attribute = table[node.name]
             codes = attribute.codes
-            own = [*places(attribute.categories, merged), -3]
-            look = np.array(own, dtype=np.int32) + np.int32(2)
+            look = np.array([*places(attribute.categories, merged), -1], dtype=np.int32)
             return lambda rows: look.take(rows.of(cast(Array, codes)), mode="wrap")
         case tree.Coalesce():
             parts = [_rank(table, item, merged) for item in node.items]

@@ -39,7 +39,7 @@ from archindex.core.errors import ArgumentError, FilterError
 from archindex.queries import odds, tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Program
-from archindex.queries.memory import key_of
+from archindex.queries.memory import key_of, positions_of
 from archindex.queries.orders import Orders, candidates, counted
 from archindex.queries.table import Table
 from archindex.queries.zones import Zones
@@ -87,6 +87,11 @@ class Predicate:
         table = columns if isinstance(columns, Table) else Table(columns)
         program = self.program(table)
         return program.run(slice(0, table.rows))
+
+    def positions(self, columns: Mapping[str, Column] | Table) -> npt.NDArray[np.int64]:
+        """Return the positions of the rows for which the expression is TRUE, ascending; as `mask`."""
+        mask = self.mask(columns)
+        return positions_of(mask, int(np.count_nonzero(mask)))
 
     def selected(
         self, columns: Mapping[str, Column] | Table, positions: npt.NDArray[np.int64] | slice

@@ -155,11 +155,11 @@ class Expressions:
         if form == "null":
             return self._joined(f"condition {negated}IS NULL", f"({{}} IS {negated}NULL)", kind, depth=depth)
         one = self.value(kind, depth - 1)
+        beside = one.ours if other == kind else ""
         if form == "in":
-            listed = [self.literal(other, one.ours) for _ in range(self._pick((1, 2, 3, 4)))]
+            listed = [self.literal(other, beside) for _ in range(self._pick((1, 2, 3, 4)))]
             text = f"({{}} {negated}IN (" + ", ".join(["{}"] * len(listed)) + "))"
             return self._use(f"condition {negated}IN", _join(text, one, *listed))
-        beside = one.ours if other == kind else ""
         if form == "between":
             low, high = self.value(other, depth - 1, beside), self.value(kind, depth - 1, one.ours)
             text = f"({{}} {negated}BETWEEN {{}} AND {{}})"

@@ -300,3 +300,9 @@ def test_ln_is_that_of_the_c_library_to_the_last_bit_or_next_to_it() -> None:
     ours = np.log(values)
     theirs = np.array([math.log(x) for x in values])
     assert (np.abs(ours - theirs) <= np.spacing(np.abs(theirs))).all()
+
+
+def test_literals_that_no_column_holds_compare_with_each_other() -> None:
+    columns = {"s": Column.of("VARCHAR", [None, "z", "a"]), "t": Column.of("VARCHAR", [None, "k", None])}
+    predicate = compile_where("coalesce(s, 'm') > coalesce(t, 'l')", schema_of(columns))
+    assert predicate.mask(columns).tolist() == [True, True, False]
