@@ -11,19 +11,25 @@ if not __name__.startswith("archindex."):
     )
 
 from archindex.queries.columns import Column, Kind, Schema, schema_of
-from archindex.queries.plan import ExactEngine, Found, Plan, SearchEngine, Strategy, filtered_search
+from archindex.queries.filters import Filter, Filters
+from archindex.queries.plan import Found, Plan, Strategy
+from archindex.queries.planner import RECALLS, check_recall, filtered_search
+from archindex.queries.searched import Searched
 from archindex.queries.where import Predicate, compile_where
 
 __all__ = [
+    "RECALLS",
     "Column",
-    "ExactEngine",
+    "Filter",
+    "Filters",
     "Found",
     "Kind",
     "Plan",
     "Predicate",
     "Schema",
-    "SearchEngine",
+    "Searched",
     "Strategy",
+    "check_recall",
     "compile_where",
     "filtered_search",
     "schema_of",

@@ -8,8 +8,8 @@ know what they hold without being read; see `archindex.queries.plan` for the way
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,7 @@ import numpy.typing as npt
 from archindex.core.checks import check_choice, check_float, check_int, check_vectors
 from archindex.core.errors import ArgumentError
 from archindex.queries.plan import STRATEGIES, Found, Plan, Strategy
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+from archindex.queries.searched import Answer, Floats, Ints, Reading, RowFilter, Searched
 
 RECALLS: Final = {"fast": 0.9, "balanced": 0.95, "high": 0.99, "exact": 1.0}
 """Mean recall that each level asks for."""
@@ -33,136 +31,6 @@ _START: Final = 250_000.0  # a search of lists that finds what it wants at once
 
 _LARGE: Final = 1e15
 """Lists count in float32; where a query's entries are larger, all rows are compared instead."""
-
-
-class Answer(Protocol):
-    """What an engine answers to m queries; rows may be short, padded with id -1 and infinite distance."""
-
-    @property
-    def ids(self) -> Ints:
-        """Row ids, shape (m, k)."""
-
-    @property
-    def distances(self) -> Floats:
-        """Distances, ascending, shape (m, k)."""
-
-    @property
-    def counts(self) -> Ints:
-        """How many entries of each row are found rows, shape (m,)."""
-
-    @property
-    def distance_computations(self) -> int:
-        """Distances computed for all queries together."""
-
-
-class Capabilities(Protocol):
-    """What the planner asks about an engine."""
-
-    @property
-    def filtered(self) -> bool:
-        """Whether it searches among allowed rows itself."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether its answers are the true nearest rows."""
-
-
-class SearchEngine(Protocol):
-    """What the planner needs of an engine."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do."""
-
-    def search(self, queries: Floats, k: int, allowed: Ints | None = None) -> Answer:
-        """Return the k nearest rows of each query, among `allowed` if given."""
-
-
-class RowFilter(Protocol):
-    """A filter over rows by position; see `archindex.queries.filters.Filter`."""
-
-    @property
-    def possible(self) -> npt.NDArray[np.bool_]:
-        """Which lists may hold a match."""
-
-    @property
-    def expected(self) -> npt.NDArray[np.float64]:
-        """Estimated matches of each list."""
-
-    @property
-    def count(self) -> int | None:
-        """The exact number of matches where it is at hand."""
-
-    def positions(self) -> Ints:
-        """Return the positions of all matches, ascending."""
-
-    def selected(self, positions: Ints) -> npt.NDArray[np.bool_]:
-        """Return which of the rows at some positions match."""
-
-
-class Reading(Protocol):
-    """What a search of lists found for one query; see `archindex.indexes.probe.Reading`."""
-
-    @property
-    def ids(self) -> Ints:
-        """Row ids, nearest first."""
-
-    @property
-    def distances(self) -> Floats:
-        """Their distances."""
-
-    @property
-    def lists(self) -> int:
-        """Lists read."""
-
-    @property
-    def rows(self) -> int:
-        """Rows in them."""
-
-    @property
-    def compared(self) -> int:
-        """Distances computed."""
-
-    @property
-    def missed(self) -> float:
-        """Neighbours expected in what was not read."""
-
-
-class ListReader(Protocol):
-    """The lists of an index; see `archindex.indexes.probe.ListSearch`."""
-
-    def nearest(
-        self, query: Floats, k: int, allowed: RowFilter | None, *, recall: float, most: float = ...
-    ) -> Reading | None:
-        """Return the nearest rows that the filter lets through; None if more than `most` had to be read."""
-
-    def among(self, query: Floats, k: int, positions: Ints) -> Reading:
-        """Return the nearest of the rows at some positions."""
-
-    def effort(self, recall: float) -> int | None:
-        """Return how hard the engine has to try for a recall; None if it does not reach it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Searched:
-    """What the planner searches.
-
-    Attributes
-    ----------
-    engine : SearchEngine
-        The engine of the index.
-    exact : SearchEngine
-        An exact engine of the same rows.
-    ids : ndarray of int64, shape (n,)
-        Row id at each position, as filters count them.
-    lists : ListReader or None
-        The lists of the index; small ones have none.
-    """
-
-    engine: SearchEngine
-    exact: SearchEngine
-    ids: Ints
-    lists: ListReader | None = None
 
 
 def check_recall(recall: str | float) -> float:
