@@ -103,13 +103,13 @@ class Filter:
     def possible(self) -> npt.NDArray[np.bool_]:
         """Which lists may hold a match, shape (L,): False is proved. Reads no row."""
         counts = self._counts
-        return self._possible if counts is None else counts > 0
+        return self._judged[0] if counts is None else counts > 0
 
     @property
     def expected(self) -> npt.NDArray[np.float64]:
         """Estimated matches of each list, shape (L,), 0 where none is possible. Reads no row."""
         counts = self._counts
-        return self._expected if counts is None else counts.astype(np.float64)
+        return self._judged[1] if counts is None else counts.astype(np.float64)
 
     @property
     def count(self) -> int | None:
@@ -152,12 +152,8 @@ class Filter:
         return self.predicate.count(self._filters.orders)
 
     @cached_property
-    def _possible(self) -> npt.NDArray[np.bool_]:
-        return self.predicate.possible(self._filters.zones)
-
-    @cached_property
-    def _expected(self) -> npt.NDArray[np.float64]:
-        return self.predicate.expected(self._filters.zones)
+    def _judged(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        return self.predicate.judged(self._filters.zones)
 
     @property
     def _counts(self) -> npt.NDArray[np.int64] | None:
@@ -192,10 +188,10 @@ class Filter:
     def _candidates(self) -> Positions | None:
         """Return positions, ascending, with all matches among them, where they are known to be few."""
         found = self.predicate.candidates(self._filters.orders)
-        if found is not None or "_possible" not in self.__dict__:
+        if found is not None or "_judged" not in self.__dict__:
             return found
         zones = self._filters.zones
-        lists = np.flatnonzero(self._possible)
+        lists = np.flatnonzero(self._judged[0])
         starts = zones.starts[lists]
         sizes = zones.starts[lists + 1] - starts
         total = int(sizes.sum())

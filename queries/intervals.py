@@ -50,7 +50,7 @@ class Intervals:
                 return Interval(low, high, gone, gone.astype(np.float64), whole)
             case tree.ColumnRef():
                 zone = self._zones[node.name]
-                return Interval(zone.low, zone.high, zone.null > 0, zone.null, node.kind == "BIGINT")
+                return Interval(zone.low, zone.high, zone.gone, zone.null, node.kind == "BIGINT")
             case tree.ToDouble():
                 return self.of(node.operand)
             case tree.Math():

@@ -18,7 +18,7 @@ from archindex.queries.columns import Kind
 from archindex.queries.intervals import Interval, Intervals, below, meet
 from archindex.queries.table import Array, Bools
 from archindex.queries.text import places
-from archindex.queries.zones import Zones, code_count
+from archindex.queries.zones import EXACT, Zone, Zones, code_count
 
 _OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
     "=": np.equal,
@@ -57,7 +57,8 @@ class Odds(NamedTuple):
     @property
     def null(self) -> Array:
         """Estimated share of NULL."""
-        return np.clip(1.0 - self.true - self.false, 0.0, 1.0)
+        share: Array = (1.0 - self.true - self.false).clip(0.0, 1.0)
+        return share
 
     def opposite(self) -> Odds:
         """Return the answers to NOT."""
@@ -74,33 +75,19 @@ def _known(can: Array, unknown: Array, share: Array) -> Odds:
     return Odds(can, unknown, np.asarray(False), share, 1.0 - share)
 
 
-def possible(node: tree.Node, zones: Zones) -> Bools:
-    """Return the lists that may hold a row for which `node` is TRUE, shape (L,)."""
-    return _spread(zones, lambda: odds(node, zones).can, np.bool_)
+def judge(node: tree.Node, zones: Zones) -> tuple[Bools, Doubles]:
+    """Return which lists may hold a row for which `node` is TRUE, and how many each is estimated to hold.
 
-
-def expected(node: tree.Node, zones: Zones) -> Doubles:
-    """Return the estimated number of rows of each list for which `node` is TRUE, shape (L,)."""
-
-    def rows() -> Array:
-        found = odds(node, zones)
-        estimated: Array = found.can * np.clip(found.true, 0.0, 1.0) * zones.sizes
-        return estimated
-
-    return _spread(zones, rows, np.float64)
-
-
-def _spread(zones: Zones, make: Callable[[], Array], dtype: npt.DTypeLike) -> Array:
-    result: Array = np.zeros(len(zones), dtype=dtype)
+    Both have shape (L,); no list without rows, and none that is not possible, is expected to hold any.
+    """
+    can, rows = np.zeros(len(zones), dtype=np.bool_), np.zeros(len(zones))
     if zones.filled.size:
-        result[zones.filled] = make()
-    return result
-
-
-def odds(node: tree.Node, zones: Zones) -> Odds:
-    """Return the answers of the lists that have rows to a condition."""
-    with np.errstate(all="ignore"):
-        return _Judge(zones).odds(node)
+        with np.errstate(all="ignore"):
+            found = _Judge(zones).odds(node)
+            share: Array = found.true.clip(0.0, 1.0)
+            can[zones.filled] = found.can
+            rows[zones.filled] = found.can * share * zones.sizes
+    return can, rows
 
 
 class _Judge:
@@ -184,20 +171,20 @@ class _Judge:
     def _codes(self, name: str, chosen: Bools) -> Odds:
         """Return the answers to whether the code of a column is one of those `chosen`."""
         zone = self._zones[name]
-        null = zone.null
-        if zone.counts is not None:
-            held = zone.counts @ chosen.astype(np.int32)
-            other = zone.counts.sum(axis=1) - held
-            sizes = self._zones.sizes
-            return Odds(held > 0, other > 0, null > 0, held / sizes, other / sizes)
-        base = self._zones.table[name].low
-        there = zone.low <= zone.high
+        if zone.before is not None:
+            edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2).tolist()
+            runs = [zone.before[stop] - zone.before[first] for first, stop in edges]
+            held = reduce(np.add, runs) if runs else np.zeros_like(zone.before[0])
+            other = zone.before[-1] - held
+            share = held * self._zones.shares
+            return Odds(held > 0, other > 0, zone.gone, share, zone.known - share)
+        base, there = self._zones.table[name].low, zone.there
         low, high = (np.where(there, end - base, 0).astype(np.int64) for end in (zone.low, zone.high))
         before = np.concatenate(([0], np.cumsum(chosen)))
         held = np.where(there, before[high + 1] - before[low], 0)
         span = np.where(there, high - low + 1, 1)
-        share = (1.0 - null) * held / span
-        return Odds(held > 0, there & (held < span), null > 0, share, 1.0 - null - share)
+        share = zone.known * held / span
+        return Odds(held > 0, there & (held < span), zone.gone, share, zone.known - share)
 
     def _text(self, node: tree.Node, test: Test) -> Odds:
         """Return the answers to whether the string of `node` passes `test`."""
@@ -228,6 +215,9 @@ class _Judge:
             counted = self._counted(column.name, lambda values: _OPERATORS[op](values, value))
             if counted is not None:
                 return counted
+            zone = self._zones[column.name]
+            if op not in ("=", "<>") and zone.base is not None and abs(float(value)) < EXACT:
+                return _bounded(op, zone, float(value), column.kind == "BIGINT")
         a, b = self._numbers.of(left), self._numbers.of(right)
         if op in ("=", "<>"):
             found = _odds_of(a, b, *meet(a, b, 1.0 / self._zones.sizes))
@@ -240,7 +230,7 @@ class _Judge:
     def _counted(self, name: str, test: Callable[[Array], Bools]) -> Odds | None:
         """Return exact answers about a column of few whole numbers, each asked of by `test`."""
         attribute = self._zones.table[name]
-        if attribute.codes is None or self._zones[name].counts is None:
+        if attribute.codes is None or self._zones[name].before is None:
             return None
         return self._codes(name, test(attribute.low + np.arange(code_count(attribute))))
 
@@ -308,6 +298,22 @@ def _odds_of(a: Interval, b: Interval, can: Array, cannot: Array, share: Array) 
     there = (a.low <= a.high) & (b.low <= b.high)
     share = np.clip(share, 0.0, 1.0) * known * there
     return Odds(can & there, cannot & there, a.unknown | b.unknown, share, known * there - share)
+
+
+def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
+    """Return the answers to a comparison of a column with a number."""
+    base, slope = cast(Doubles, zone.base), cast(Doubles, zone.slope)
+    if op in (">", ">="):
+        opposite = _bounded("<=" if op == ">" else "<", zone, value, whole)
+        return opposite.opposite()
+    can = zone.low < value if op == "<" else zone.low <= value
+    cannot = zone.high >= value if op == "<" else zone.high > value
+    if whole:
+        value += 0.5 if op == "<=" else -0.5
+    elif op == "<=":
+        value = np.nextafter(value, np.inf)
+    true = ((value - base) * slope).clip(0.0, 1.0) * zone.known
+    return Odds(can & zone.there, cannot & zone.there, zone.gone, true, zone.known - true)
 
 
 def _both(a: Odds, b: Odds) -> Odds:

@@ -36,10 +36,11 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, FilterError
-from archindex.queries import odds, tree
+from archindex.queries import tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Program
 from archindex.queries.memory import key_of, positions_of
+from archindex.queries.odds import judge
 from archindex.queries.orders import Orders, candidates, counted
 from archindex.queries.table import Table
 from archindex.queries.zones import Zones
@@ -124,11 +125,15 @@ class Predicate:
 
     def possible(self, zones: Zones) -> npt.NDArray[np.bool_]:
         """Return which lists may hold a match, shape (L,): False is proved by what the lists hold."""
-        return odds.possible(self._tree, zones)
+        return judge(self._tree, zones)[0]
 
     def expected(self, zones: Zones) -> npt.NDArray[np.float64]:
         """Return the estimated matches of each list, shape (L,); 0 where none is possible."""
-        return odds.expected(self._tree, zones)
+        return judge(self._tree, zones)[1]
+
+    def judged(self, zones: Zones) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        """Return what `possible` and `expected` do, in the time of one of them."""
+        return judge(self._tree, zones)
 
     def count(self, orders: Orders) -> int | None:
         """Return how many rows match where one condition on one sorted column is all there is; else None."""

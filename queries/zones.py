@@ -33,12 +33,17 @@ class Zone:
         Whole numbers beyond 2**53 are widened to the next DOUBLE, so that the bounds hold.
     null : ndarray of float64, shape (K,)
         Share of the rows that is NULL.
-    counts : ndarray of int32, shape (K, C), or None
-        Rows of each code, where the codes are few.
+    known, gone, there : ndarray of shape (K,)
+        Share that is not NULL; whether something is NULL; whether something is not.
+    before : ndarray of int32, shape (C + 1, K), or None
+        Rows of all lesser codes, for each code and after the last, where the codes are few.
+    base, slope : ndarray of float64, shape (K,), or None
+        Of a number that is not counted, about ``(x - base) * slope`` is less than x, of what is not NULL. None
+        where a bound is infinite.
     """
 
     def __init__(self, attribute: Attribute, cuts: Array, sizes: Array) -> None:
-        self.counts: Counts | None = None
+        self.before: Counts | None = None
         codes = attribute.codes
         absent = attribute.absent
         self.null: Doubles = np.zeros(sizes.size)
@@ -53,6 +58,18 @@ class Zone:
             self.low[nothing], self.high[nothing] = np.inf, -np.inf
         else:
             self._of_wide(attribute, cuts)
+        self.known: Doubles = 1.0 - self.null
+        self.gone = self.null > 0
+        self.there = self.low <= self.high
+        self.base: Doubles | None = None
+        self.slope: Doubles | None = None
+        ends = self.low[self.there], self.high[self.there]
+        if np.isfinite(ends).all():
+            # A whole number stands for the unit around it, and one DOUBLE for next to nothing.
+            unit = 0.5 if attribute.kind == "BIGINT" else 0.0
+            width = np.where(self.there, self.high - self.low + 2 * unit, np.inf)
+            self.base = np.where(self.there, self.low - unit, 0.0)
+            self.slope = 1.0 / np.maximum(width, 1e-300)
 
     def _of_codes(self, attribute: Attribute, codes: Array, cuts: Array, sizes: Array) -> None:
         # As an unsigned number the code -1, NULL, is the largest, and as a signed one the smallest.
@@ -68,7 +85,9 @@ class Zone:
         if kinds <= MAX_COUNTED:
             lists = np.repeat(np.arange(sizes.size) * (kinds + 1) + 1, sizes)
             counted = np.bincount(lists + codes, minlength=sizes.size * (kinds + 1))
-            self.counts = counted.reshape(sizes.size, kinds + 1)[:, 1:].astype(np.int32)
+            by_code = counted.reshape(sizes.size, kinds + 1)[:, 1:].T
+            self.before = np.zeros((kinds + 1, sizes.size), dtype=np.int32)
+            np.cumsum(by_code, axis=0, out=self.before[1:])
 
     def _of_wide(self, attribute: Attribute, cuts: Array) -> None:
         low = high = attribute.values
@@ -98,6 +117,8 @@ class Zones:
         The lists that have rows.
     sizes : ndarray of int64, shape (K,)
         Their rows.
+    shares : ndarray of float64, shape (K,)
+        Which share of its list a row is.
 
     Raises
     ------
@@ -114,6 +135,7 @@ class Zones:
         self.starts = starts
         self.filled = np.flatnonzero(lengths)
         self.sizes = lengths[self.filled]
+        self.shares: Doubles = 1.0 / self.sizes
         self._zones: dict[str, Zone] = {}
 
     def __len__(self) -> int:
