@@ -191,10 +191,9 @@ class Index:
         select : str or sequence of str, optional
             Attribute columns of the hits to read, in any case; None: all.
         recall : {"fast", "balanced", "high", "exact"} or float
-            Share of the true nearest to be found, in the mean: .90, .95, .99, all of them with a proof, or a
-            number. What costs no more is found anyway.
+            Share of the true nearest to be found, in the mean: .90, .95, .99, all with a proof, or a number.
         strategy : {"auto", "engine", "lists", "ids", "exact"}
-            Way to force; ``"auto"`` chooses. See `archindex.queries.plan`.
+            Way to force, of those that `archindex.queries.plan` describes.
 
         Returns
         -------
@@ -305,13 +304,7 @@ class Index:
         return decode(self._snapshot, check_vectors("vectors", vectors, dim=self.info.dim))
 
     def interpolate(self, a: Address, b: Address, steps: int = 5) -> list[Decoded]:
-        """Decode `steps` points evenly spaced from `a` to `b`, both included.
-
-        Raises
-        ------
-        InputError
-            If `steps` is less than 2, or an architecture cannot be found.
-        """
+        """Decode `steps` points (2 or more) evenly spaced from `a` to `b`, both included."""
         check_int("steps", steps, low=2, high=1_000_000)
         ends = self._addresses.vectors([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
