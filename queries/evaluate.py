@@ -9,7 +9,6 @@ operand is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from archindex.queries import tree
 from archindex.queries.compare import MIRRORED, OPERATORS, compare_doubles, compare_rounded, compare_wholes
 from archindex.queries.numbers import EXACT, Numbers, absent, known, present
 from archindex.queries.table import Bools, Positions, Rows, Table
-from archindex.queries.text import places
+from archindex.queries.text import among, places
 from archindex.queries.texts import coded, missing, ordered, passes
 from archindex.queries.truth import Step, Truth, all_of, any_of, invert
 
@@ -113,16 +112,10 @@ class Conditions:
         size = table.rows
         self._sample = Rows(np.arange(0, size, size // SAMPLE)) if size >= 16 * SAMPLE else None
 
-    def checks(self, node: object) -> list[Callable[[Rows], None]]:
+    def checks(self, node: tree.Node) -> list[Callable[[Rows], None]]:
         """Return what checks that BIGINT arithmetic in `node` stays within 64 bits, the innermost first."""
         found: list[Callable[[Rows], None]] = []
-        if isinstance(node, tuple):
-            parts: Sequence[object] = node
-        elif isinstance(node, tree.Constant | tree.ColumnRef | tree.In | tree.Like) or not is_dataclass(node):
-            parts = [node.operand] if isinstance(node, tree.In | tree.Like) else []
-        else:
-            parts = [getattr(node, part.name) for part in fields(node)]
-        for part in parts:
+        for part in _parts(node):
             found += self.checks(part)
         if isinstance(node, tree.Arithmetic | tree.Math) and node.kind == "BIGINT":
             check = self._numbers.overflows(node)
@@ -269,8 +262,8 @@ class Conditions:
             wanted = {bool(value) for value in node.values}
             return any_of(self.holds(operand, value) for value in (True, False) if (value in wanted) == truth)
         if operand.kind == "VARCHAR":
-            words = frozenset(map(str, node.values))
-            return passes(self._table, operand, lambda names: _bools(x in words for x in names) == truth)
+            words = [str(value) for value in node.values]
+            return passes(self._table, operand, lambda names: among(words, names) == truth)
         if isinstance(operand, tree.Coalesce):
             one: list[Truth] = []
             for item in operand.items:
@@ -308,5 +301,12 @@ class Conditions:
         return all_of((invert(held), known(number)))
 
 
-def _bools(found: object) -> Bools:
-    return np.array([bool(x) for x in found], dtype=np.bool_)  # type: ignore[attr-defined]
+def _parts(node: tree.Node) -> Sequence[tree.Node]:
+    match node:
+        case tree.Constant() | tree.ColumnRef():
+            return ()
+        case tree.Junction() | tree.Coalesce():
+            return node.items
+        case tree.Compare() | tree.Arithmetic():
+            return node.left, node.right
+    return (node.operand,)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from archindex.queries.table import Bools, Positions
+from archindex.queries.table import Bools, Positions, positions_of
 
 T = TypeVar("T")
 
@@ -135,16 +135,6 @@ class Memory:
             while self._bytes > self._budget:
                 _, gone = self._held.popitem(last=False)
                 self._bytes -= gone.nbytes
-
-
-def positions_of(mask: Bools, count: int) -> Positions:
-    """Return where `mask` is true; `count` says how often."""
-    if mask.size < 50 * count < 6 * mask.size:
-        # Up to a tenth true, NumPy branches on each entry, and the processor foresees little; above that, it
-        # does not branch. So this makes it more: those added at the end are cut off again.
-        more = mask.size // 8
-        return np.flatnonzero(np.concatenate([mask, np.ones(more, dtype=np.bool_)]))[:count].copy()
-    return np.flatnonzero(mask)
 
 
 def key_of(node: object) -> str:

@@ -6,7 +6,7 @@ evenly between their bounds, and conditions on different columns are independent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple, cast
 
@@ -17,7 +17,7 @@ from archindex.queries import tree
 from archindex.queries.columns import Kind
 from archindex.queries.intervals import Interval, Intervals, below, meet
 from archindex.queries.table import Array, Bools
-from archindex.queries.text import places
+from archindex.queries.text import among, places
 from archindex.queries.zones import EXACT, Zone, Zones, code_count
 
 _OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
@@ -252,8 +252,8 @@ class _Judge:
     def _among(self, node: tree.In) -> Odds:
         operand = node.operand
         if operand.kind == "VARCHAR":
-            words = frozenset(map(str, node.values))
-            found = self._text(operand, lambda names: _bools(name in words for name in names))
+            words = [str(value) for value in node.values]
+            found = self._text(operand, lambda names: among(words, names))
         elif operand.kind == "BOOLEAN":
             found = self._among_truths(self.odds(operand), {bool(value) for value in node.values})
         else:
@@ -287,10 +287,6 @@ class _Judge:
         cannot = reduce(np.logical_and, [of.cannot for of in compared])
         share = np.minimum(sum(of.true for of in compared), null.false)
         return Odds(can, cannot, null.can, share, null.false - share)
-
-
-def _bools(found: Iterable[object]) -> Bools:
-    return np.array([bool(x) for x in found], dtype=np.bool_)
 
 
 def _odds_of(a: Interval, b: Interval, can: Array, cannot: Array, share: Array) -> Odds:

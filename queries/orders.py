@@ -15,7 +15,7 @@ import numpy.typing as npt
 from archindex.queries import tree
 from archindex.queries.columns import Column
 from archindex.queries.table import Array, Attribute, Bools, Positions, Table
-from archindex.queries.text import places
+from archindex.queries.text import among, places
 
 # A column is sorted when it is asked for so often: sorting takes as long as tens of evaluations.
 WORTH_SORTING = 3
@@ -202,9 +202,8 @@ def _condition(node: tree.Node, table: Table) -> Condition | None:
             return _compare(node, table)
         case tree.In(operand=tree.ColumnRef() as column):
             if column.kind == "VARCHAR":
-                words = frozenset(map(str, node.values))
                 return _coded(
-                    column.name, np.array([x in words for x in table[column.name].categories], bool)
+                    column.name, among([str(v) for v in node.values], table[column.name].categories)
                 )
             values = sorted(set(node.values), key=float)
             return Condition(column.name, tuple(Span(float_or_int(v), float_or_int(v)) for v in values))

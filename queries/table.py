@@ -229,3 +229,13 @@ class Rows:
     def among(self, chosen: Positions) -> Rows:
         """Return the rows at positions `chosen` of these."""
         return Rows(chosen + self.at.start if isinstance(self.at, slice) else self.at.take(chosen))
+
+
+def positions_of(mask: Bools, count: int) -> Positions:
+    """Return where `mask` is true; `count` says how often."""
+    if mask.size < 28 * count and 9 * count <= mask.size:
+        # Up to a tenth true, NumPy branches on each entry, and the processor foresees little; above that, it
+        # does not branch. So this makes it more: those added at the end are cut off again.
+        more = mask.size // 8
+        return np.flatnonzero(np.concatenate([mask, np.ones(more, dtype=np.bool_)]))[:count].copy()
+    return np.flatnonzero(mask)

@@ -116,3 +116,10 @@ def places(names: Sequence[str], among: Sequence[str]) -> list[int]:
         occurs = at < len(among) and among[at] == name
         found.append(2 * at if occurs else 2 * at - 1)
     return found
+
+
+def among(words: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which of the sorted `names` are one of `words`, shape (len(names),)."""
+    found = np.zeros(len(names), dtype=np.bool_)
+    found[[place // 2 for place in places(words, names) if place % 2 == 0]] = True
+    return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from archindex.queries.table import Bools, Rows
+from archindex.queries.table import Bools, Rows, positions_of
 
 # Where fewer than one in so many rows are still open, the rest of a junction is asked about those alone.
 SPARSE = 8
@@ -92,6 +92,7 @@ def _junction(items: Iterable[Truth], every: bool, shares: Callable[[Step], floa
         return step.cost / max(1 - share if every else share, 1e-3)
 
     steps.sort(key=rank)
+    rest = [sum(step.cost for step in steps[at:]) for at in range(len(steps))]
     join = np.logical_and if every else np.logical_or
 
     def run(rows: Rows, start: int = 0) -> Bools:
@@ -104,11 +105,11 @@ def _junction(items: Iterable[Truth], every: bool, shares: Callable[[Step], floa
             still = held if every else rows.size - held
             if still == 0:
                 return found
-            if still * SPARSE < rows.size and _worthwhile(steps, at):
-                chosen = np.flatnonzero(found if every else ~found)
-                rest = run(rows.among(chosen), at)
+            if still * SPARSE < rows.size and rest[at] > picking(still / rows.size):
+                chosen = positions_of(found if every else ~found, still)
+                among = run(rows.among(chosen), at)
                 result = np.zeros(rows.size, dtype=np.bool_) if every else found.copy()
-                result[chosen] = rest
+                result[chosen] = among
                 return result
             found = join(found, steps[at](rows), out=found if fresh else None)
             fresh = True
@@ -117,6 +118,6 @@ def _junction(items: Iterable[Truth], every: bool, shares: Callable[[Step], floa
     return Step(run, total + 0.1 * len(steps))
 
 
-def _worthwhile(steps: Sequence[Step], start: int) -> bool:
-    # Picking rows out costs about a pass over a column of DOUBLE.
-    return sum(step.cost for step in steps[start:]) > 1.0
+def picking(share: float) -> float:
+    """Return what it costs to pick out a share of the rows, as `Step.cost` for each of all rows."""
+    return 0.6 + min(60.0 * share, 2.0)

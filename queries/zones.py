@@ -38,7 +38,7 @@ class Zone:
     before : ndarray of int32, shape (C + 1, K), or None
         Rows of all lesser codes, for each code and after the last, where the codes are few.
     base, slope : ndarray of float64, shape (K,), or None
-        Of a number that is not counted, about ``(x - base) * slope`` is less than x, of what is not NULL. None
+        Of a number that is not counted, about ``(x - base) * slope`` of what is not NULL is less than x. None
         where a bound is infinite.
     """
 
