@@ -124,7 +124,7 @@ class _Search:
             found = self._by_lists(1.0)
         elif chosen == "engine":
             found = self._by_engine()
-            proved = self.searched.engine.capabilities.exact
+            proved = self.searched.proves
         else:
             found = self._by_ids()
         took = time.perf_counter() - started
@@ -149,7 +149,7 @@ class _Search:
 
     def _forced(self, asked: str) -> Strategy:
         if asked == "engine":
-            if self.allowed is not None and not self.searched.engine.capabilities.filtered:
+            if self.allowed is not None and not self.searched.engine().capabilities.filtered:
                 raise ArgumentError(
                     "expected an engine that filters for the strategy 'engine'", fix="use 'auto'"
                 )
@@ -161,15 +161,13 @@ class _Search:
         return "ids" if asked == "ids" and self.allowed is not None else "exact"
 
     def _choose(self) -> tuple[Strategy, str]:
-        lists, engine = self.searched.lists, self.searched.engine
-        proof = self.recall == 1 or (engine.capabilities.exact and lists is None)
+        lists, proof = self.searched.lists, self.recall == 1 or self.searched.proves
         if self.allowed is None:
             if proof:
-                return "exact", "a proof is asked for" if self.recall == 1 else "the engine is exact"
+                asked = self.recall == 1
+                return "exact", "a proof is asked for" if asked else "the engine of this index is exact"
             if lists is None:
                 return "engine", "there is no filter"
-            if engine.capabilities.exact:
-                return "exact", "the engine of this index is exact"
             if lists.effort(self.recall) is None:
                 return "lists", "the engine does not reach this recall on these vectors"
             return "engine", "there is no filter"
@@ -180,7 +178,7 @@ class _Search:
             return "ids", "no row can satisfy the filter"
         if self._price_of_ids() <= _START:
             return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"
-        if self.recall == 1 or engine.capabilities.exact:
+        if proof:
             return "exact", "bounds of the lists prove the answer"
         return "lists", f"about {round(self.estimated):,} rows are allowed"
 
@@ -212,7 +210,7 @@ class _Search:
         return _joined(readings, self.k)
 
     def _by_engine(self) -> Found:
-        engine, exact = self.searched.engine, self.searched.exact
+        engine = self.searched.engine()
         effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
         if effort is not None:
             engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
@@ -223,18 +221,20 @@ class _Search:
         if len(short):
             started = time.perf_counter()
             self.fell_back = len(short)
-            found = _replace_rows(found, short, exact.search(self.queries[short], self.k, ids))
+            found = _replace_rows(
+                found, short, self.searched.exact().search(self.queries[short], self.k, ids)
+            )
             self.seconds["fallback"] = time.perf_counter() - started
         return found
 
     def _by_ids(self) -> Found:
         lists = self.searched.lists
         if self.allowed is None:
-            return _copy(self.searched.exact.search(self.queries, self.k))
+            return _copy(self.searched.exact().search(self.queries, self.k))
         positions = self._positions()
         if lists is not None and len(self.queries) == 1:
             return _joined([lists.among(self.queries[0], self.k, positions)], self.k)
-        return _copy(self.searched.exact.search(self.queries, self.k, self.searched.ids[positions]))
+        return _copy(self.searched.exact().search(self.queries, self.k, self.searched.ids[positions]))
 
     def _positions(self) -> Ints:
         assert self.allowed is not None

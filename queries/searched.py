@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,10 +39,6 @@ class Capabilities(Protocol):
     @property
     def filtered(self) -> bool:
         """Whether it searches among allowed rows itself."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether its answers are the true nearest rows."""
 
 
 class SearchEngine(Protocol):
@@ -126,17 +123,20 @@ class Searched:
 
     Attributes
     ----------
-    engine : SearchEngine
-        The engine of the index.
-    exact : SearchEngine
-        An exact engine of the same rows.
+    engine : callable
+        Gives the engine of the index: it is opened by the first search that needs it.
+    exact : callable
+        Gives an exact engine of the same rows.
+    proves : bool
+        Whether the engine of the index is exact, so that its answers are proved whatever recall is asked for.
     ids : ndarray of int64, shape (n,)
         Row id at each position, as filters count them.
     lists : ListReader or None
         The lists of the index; small ones have none.
     """
 
-    engine: SearchEngine
-    exact: SearchEngine
+    engine: Callable[[], SearchEngine]
+    exact: Callable[[], SearchEngine]
+    proves: bool
     ids: Ints
     lists: ListReader | None = None

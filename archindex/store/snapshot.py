@@ -142,7 +142,8 @@ class Snapshot:
     @cached_property
     def searched(self) -> Searched:
         """What the planner searches."""
-        return Searched(self.engine, self.exact, self.ids, self.lists)
+        proves = self.info.engine == "exact"
+        return Searched(lambda: self.engine, lambda: self.exact, proves, self.ids, self.lists)
 
     @cached_property
     def filters(self) -> Filters:

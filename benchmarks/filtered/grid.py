@@ -77,7 +77,7 @@ class Set:
         search = ListSearch(lists, vectors, order, learned)
         columns = {name: Column.double(values[order]) for name, values in self.columns.items()}
         filters = {name: Filters(columns, lists.starts, budget=0) for name in WAYS}
-        return Searched(engine, exact, order, search), filters
+        return Searched(lambda: engine, lambda: exact, False, order, search), filters
 
 
 def sets(data: Path, quick: bool) -> Iterator[Set]:

@@ -80,7 +80,8 @@ class Rows:
 
 
 def index(engine: Engine, sure: Engine | None = None) -> Searched:
-    return Searched(engine, sure or exact(), np.arange(len(VECTORS)))
+    proved = sure or exact()
+    return Searched(lambda: engine, lambda: proved, engine.capabilities.exact, np.arange(len(VECTORS)))
 
 
 def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] | None) -> None:
