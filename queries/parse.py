@@ -174,7 +174,7 @@ class _Typer:
         listed: list[exp.Expr] = [found.this, *found.args.get("expressions", [])]
         items = _unify([self.node(item, depth + 1) for item in listed], "for coalesce", keep_null=True)
         kind = items[0].kind
-        return items[0] if kind == "NULL" else tree.Coalesce(kind, tuple(items))
+        return items[0] if kind == "NULL" else _first_of(kind, items)
 
 
 _BUILDERS: dict[str, Callable[[_Typer, exp.Expr, int], Node]] = {
@@ -238,6 +238,16 @@ def _math(function: tree.MathFunction, operand: Node) -> Node:
 def _check_number(node: Node, what: str) -> None:
     if node.kind not in ("BIGINT", "DOUBLE", "NULL"):
         raise FilterError(f"expected numbers for {what}, got a {node.kind}")
+
+
+def _first_of(kind: str, items: list[Node]) -> Node:
+    """Return coalesce of `items`, one inside the other made one, and what a column repeats left out."""
+    found: list[Node] = []
+    for item in items:
+        for part in item.items if isinstance(item, tree.Coalesce) else (item,):
+            if not (isinstance(part, tree.ColumnRef) and part in found):
+                found.append(part)
+    return found[0] if len(found) == 1 else tree.Coalesce(cast(Kind, kind), tuple(found))
 
 
 def _boolean_of(node: Node) -> Node:

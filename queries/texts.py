@@ -123,7 +123,13 @@ def _rank(table: Table, node: tree.Node, merged: Sequence[str]) -> Callable[[Row
             look = np.array([*places(attribute.categories, merged), -1], dtype=np.int32)
             return lambda rows: look.take(rows.of(cast(Array, codes)), mode="wrap")
         case tree.Coalesce():
-            parts = [_rank(table, item, merged) for item in node.items]
+            parts = []
+            for item in node.items:
+                gone = missing(table, item)
+                if gone is not True:
+                    parts.append(_rank(table, item, merged))
+                if gone is False:
+                    break
 
             def first(rows: Rows) -> Array:
                 result = parts[-1](rows)

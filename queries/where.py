@@ -91,7 +91,11 @@ class Predicate:
 
     def positions(self, columns: Mapping[str, Column] | Table) -> npt.NDArray[np.int64]:
         """Return the positions of the rows for which the expression is TRUE, ascending; as `mask`."""
-        mask = self.mask(columns)
+        table = columns if isinstance(columns, Table) else Table(columns)
+        program = self.program(table)
+        if program.constant is not None and not program.checked:
+            return np.arange(table.rows if program.constant else 0)
+        mask = program.run(slice(0, table.rows))
         return positions_of(mask, int(np.count_nonzero(mask)))
 
     def selected(
