@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from archindex.queries.columns import Column
 from archindex.queries.table import Array, Attribute, Bools, Positions, Table
 from archindex.queries.text import among, places
 
-# A column is sorted when it is asked for so often: sorting takes as long as tens of evaluations.
+# A column is sorted when so many expressions ask for it: sorting takes as long as tens of evaluations.
 WORTH_SORTING = 3
 # Where a larger share of the rows than this meets the condition, reading all rows takes less time.
 MAX_SHARE = 0.05
@@ -40,7 +39,7 @@ class Order:
     Attributes
     ----------
     rows : ndarray of int32, shape (n,)
-        Positions; those of equal values ascend.
+        Positions.
     known : int
         How many are not NULL.
     """
@@ -48,7 +47,8 @@ class Order:
     def __init__(self, attribute: Attribute) -> None:
         self._keys: Array = attribute.values if attribute.codes is None else attribute.codes
         self._base = 0 if attribute.codes is None else attribute.low
-        rows = np.argsort(self._keys, kind="stable").astype(np.int32)
+        # Radix sort where the keys are short, and what the processor does best where not.
+        rows = np.argsort(self._keys, kind="stable" if self._keys.itemsize < 4 else None).astype(np.int32)
         absent = attribute.absent
         self.known = rows.size
         if absent is not None:
@@ -98,17 +98,18 @@ class Orders:
     def __init__(self, columns: Mapping[str, Column] | Table) -> None:
         self.table = columns if isinstance(columns, Table) else Table(columns)
         self._orders: dict[str, Order] = {}
-        self._asked: Counter[str] = Counter()
+        self._asked: dict[str, set[int]] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str) -> Order | None:
-        """Return a column sorted, or None where it has not been asked for often enough to be worth it."""
+    def get(self, name: str, node: tree.Node) -> Order | None:
+        """Return a column sorted, or None where too few expressions have asked for it; `node` is one."""
         found = self._orders.get(name)
         if found is not None:
             return found
         with self._lock:
-            self._asked[name] += 1
-            if self._asked[name] < WORTH_SORTING:
+            asked = self._asked.setdefault(name, set())
+            asked.add(id(node))
+            if len(asked) < WORTH_SORTING:
                 return None
         return self.sort(name)
 
@@ -125,7 +126,7 @@ def counted(node: tree.Node, orders: Orders) -> int | None:
     conditions = _conditions(node, orders.table)
     if conditions is None or len(conditions) != 1:
         return None
-    order = orders.get(conditions[0].column)
+    order = orders.get(conditions[0].column, node)
     return None if order is None else _size(_parts(order, conditions[0]))
 
 
@@ -137,7 +138,7 @@ def candidates(node: tree.Node, orders: Orders) -> Positions | None:
     """
     best: tuple[int, Order, list[slice]] | None = None
     for condition in _conditions(node, orders.table, partly=True) or ():
-        order = orders.get(condition.column)
+        order = orders.get(condition.column, node)
         if order is None:
             continue
         parts = _parts(order, condition)

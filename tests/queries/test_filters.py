@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, event, given
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArgumentError, FilterError
@@ -149,10 +149,12 @@ def test_a_condition_on_a_sorted_column_is_counted() -> None:
         assert predicate.count(orders) == count, text
 
 
-def test_a_column_is_sorted_when_asked_for_the_third_time() -> None:
+def test_a_column_is_sorted_when_the_third_expression_asks_for_it() -> None:
     orders = Orders({"x": Column.of("DOUBLE", [float(i) for i in range(100)])})
-    found = [compile_where(f"x > {i}", {"x": "DOUBLE"}).count(orders) for i in (96, 97, 98)]
-    assert found == [None, None, 1]
+    asking = [compile_where(f"x > {i}", {"x": "DOUBLE"}) for i in (96, 97, 98)]
+    assert [predicate.count(orders) for predicate in asking[:2] * 3] == [None] * 6
+    assert asking[0].candidates(orders) is None
+    assert [predicate.count(orders) for predicate in reversed(asking)] == [1, 2, 3]
 
 
 def test_candidates_come_from_the_most_selective_condition() -> None:
@@ -283,3 +285,39 @@ def test_filters_are_shared_by_threads() -> None:
         thread.join()
     assert wrong == []
     assert filters.memory.nbytes <= 20_000
+
+
+MANY = columns_of(rows_of(ORDINARY, 40_000, seed=3))
+
+
+@settings(unhurried, max_examples=40)
+@given(sql=conditions())
+def test_many_rows_at_once_select_what_few_at_a_time_do(sql: Sql) -> None:
+    # Many rows take several blocks, are sampled to order junctions, and are picked out where few are open.
+    predicate = compile_where(sql.ours, SCHEMA)
+    mask = _matching(predicate, MANY)
+    apart = [predicate.selected(MANY, slice(start, start + 1600)) for start in range(0, 40_000, 1600)]
+    assert np.array_equal(mask, np.concatenate(apart))
+    assert np.array_equal(predicate.positions(MANY), np.flatnonzero(mask))
+
+
+def test_junctions_of_many_conditions_stop_early() -> None:
+    x = np.arange(100_000, dtype=np.float64)
+    columns = {
+        "x": Column.double(x),
+        "n": Column.bigint(np.arange(100_000) % 1000),
+        "y": Column.double(x % 7),
+    }
+    schema = {name: column.kind for name, column in columns.items()}
+    for text, expected in (
+        ("sqrt(x) + ln(y + 1) < 50 AND n = 7 AND y * x > 20 AND sqrt(y) < 2", None),
+        ("sqrt(x) + ln(y + 1) > 50 OR n <> 7 OR y * x > 20 OR sqrt(y) < 2", None),
+        ("n = 7 AND n = 8 AND sqrt(x) > 2 AND ln(x) > 1", 0),
+        ("n = 7 OR n <> 7 OR sqrt(x) > 2 OR ln(x) > 1", 100_000),
+    ):
+        mask = compile_where(text, schema).mask(columns)
+        parts = text.split(" AND " if " AND " in text else " OR ")
+        masks = [compile_where(part, schema).mask(columns) for part in parts]
+        join = np.logical_and if " AND " in text else np.logical_or
+        assert np.array_equal(mask, join.reduce(masks)), text
+        assert expected is None or mask.sum() == expected, text
