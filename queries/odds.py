@@ -1,7 +1,8 @@
 """Conditions asked of lists: which lists may hold a match, and about how many. Two arrays of each answer.
 
-What a list can hold is proved from the bounds of its columns. How much of it matches is estimated: values lie
-evenly between their bounds, and conditions on different columns are independent.
+What a list can hold is proved from the bounds of its columns. How much of it matches is estimated: a column
+is spread in each list, between its bounds there, as it is over all rows; computed numbers are spread evenly;
+and conditions on different columns are independent.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from archindex.queries.columns import Kind
 from archindex.queries.intervals import Interval, Intervals, below, meet
 from archindex.queries.table import Array, Bools
 from archindex.queries.text import among, places
-from archindex.queries.zones import EXACT, Zone, Zones, code_count
+from archindex.queries.zones import EXACT, Spread, Zone, Zones, code_count
 
 _OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
     "=": np.equal,
@@ -216,7 +217,7 @@ class _Judge:
             if counted is not None:
                 return counted
             zone = self._zones[column.name]
-            if op not in ("=", "<>") and zone.base is not None and abs(float(value)) < EXACT:
+            if op not in ("=", "<>") and zone.spread is not None and abs(float(value)) < EXACT:
                 return _bounded(op, zone, float(value), column.kind == "BIGINT")
         a, b = self._numbers.of(left), self._numbers.of(right)
         if op in ("=", "<>"):
@@ -298,7 +299,6 @@ def _odds_of(a: Interval, b: Interval, can: Array, cannot: Array, share: Array) 
 
 def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     """Return the answers to a comparison of a column with a number."""
-    base, slope = cast(Doubles, zone.base), cast(Doubles, zone.slope)
     if op in (">", ">="):
         opposite = _bounded("<=" if op == ">" else "<", zone, value, whole)
         return opposite.opposite()
@@ -306,9 +306,8 @@ def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     cannot = zone.high >= value if op == "<" else zone.high > value
     if whole:
         value += 0.5 if op == "<=" else -0.5
-    elif op == "<=":
-        value = np.nextafter(value, np.inf)
-    true = ((value - base) * slope).clip(0.0, 1.0) * zone.known
+    share = ((cast(Spread, zone.spread).rank(value) - zone.base) * zone.slope).clip(0.0, 1.0)
+    true = np.maximum(share, can & ~cannot) * zone.known
     return Odds(can & zone.there, cannot & zone.there, zone.gone, true, zone.known - true)
 
 

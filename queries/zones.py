@@ -19,8 +19,43 @@ Doubles = npt.NDArray[np.float64]
 
 # Of a column of at most so many different codes, the rows of each code are counted in each list.
 MAX_COUNTED = 64
+# Quantiles are taken of a sample of so many rows.
+SAMPLE = 4096
+QUANTILES = 128
 # Whole numbers that a DOUBLE holds exactly reach so far.
 EXACT = 2.0**53
+
+
+class Spread:
+    """How the values of a number column are spread: their quantiles in a sample.
+
+    Parameters
+    ----------
+    attribute : Attribute
+        The column; it must hold a value.
+    unit : float
+        How far around a value lies what it stands for.
+    """
+
+    def __init__(self, attribute: Attribute, unit: float) -> None:
+        step = max(1, attribute.values.size // SAMPLE)
+        values = attribute.values[::step]
+        values = values[~np.isnan(values)] if attribute.valid is None else values[attribute.valid[::step]]
+        limits = np.finfo(np.float64)
+        ends = np.clip(np.array(attribute.bounds, dtype=np.float64), limits.min, limits.max)
+        sample = np.sort(np.clip(values.astype(np.float64), *ends))
+        ends += (-unit, unit)
+        inner = np.quantile(sample, np.linspace(0, 1, QUANTILES + 1)) if sample.size else ends
+        self._knots: Doubles = np.unique(np.concatenate([ends, inner]))
+        sides = [np.searchsorted(sample, self._knots, side=side) for side in ("left", "right")]
+        # Half of what is equal lies below. A little more at each knot, so that ranks always ascend.
+        ranks = (sides[0] + sides[1]) / (2.0 * max(sample.size, 1)) + 1e-9 * np.arange(self._knots.size)
+        ranks[0] = 0.0
+        self._ranks: Doubles = ranks
+
+    def rank(self, values: Array | float) -> Doubles:
+        """Return which share of all values is less, about."""
+        return np.asarray(np.interp(values, self._knots, self._ranks))
 
 
 class Zone:
@@ -37,9 +72,10 @@ class Zone:
         Share that is not NULL; whether something is NULL; whether something is not.
     before : ndarray of int32, shape (C + 1, K), or None
         Rows of all lesser codes, for each code and after the last, where the codes are few.
-    base, slope : ndarray of float64, shape (K,), or None
-        Of a number that is not counted, about ``(x - base) * slope`` of what is not NULL is less than x. None
-        where a bound is infinite.
+    spread : Spread or None
+        Of a number that is not counted: how the values of all rows are spread.
+    base, slope : ndarray of float64, shape (K,)
+        With a `spread`: about ``(spread.rank(x) - base) * slope`` of what is not NULL is less than x.
     """
 
     def __init__(self, attribute: Attribute, cuts: Array, sizes: Array) -> None:
@@ -61,15 +97,14 @@ class Zone:
         self.known: Doubles = 1.0 - self.null
         self.gone = self.null > 0
         self.there = self.low <= self.high
-        self.base: Doubles | None = None
-        self.slope: Doubles | None = None
-        ends = self.low[self.there], self.high[self.there]
-        if np.isfinite(ends).all():
+        self.spread: Spread | None = None
+        if attribute.kind in ("DOUBLE", "BIGINT") and self.before is None and self.there.any():
             # A whole number stands for the unit around it, and one DOUBLE for next to nothing.
             unit = 0.5 if attribute.kind == "BIGINT" else 0.0
-            width = np.where(self.there, self.high - self.low + 2 * unit, np.inf)
-            self.base = np.where(self.there, self.low - unit, 0.0)
-            self.slope = 1.0 / np.maximum(width, 1e-300)
+            self.spread = Spread(attribute, unit)
+            self.base = self.spread.rank(self.low - unit)
+            width = self.spread.rank(self.high + unit) - self.base
+            self.slope = 1.0 / np.maximum(width, np.finfo(np.float64).tiny)
 
     def _of_codes(self, attribute: Attribute, codes: Array, cuts: Array, sizes: Array) -> None:
         # As an unsigned number the code -1, NULL, is the largest, and as a signed one the smallest.

@@ -321,3 +321,27 @@ def test_junctions_of_many_conditions_stop_early() -> None:
         join = np.logical_and if " AND " in text else np.logical_or
         assert np.array_equal(mask, join.reduce(masks)), text
         assert expected is None or mask.sum() == expected, text
+
+
+def test_estimates_follow_values_that_are_not_spread_evenly() -> None:
+    draw = np.random.default_rng(0)
+    n, lists = 40_000, 40
+    x = np.exp(2 * draw.standard_normal(n))
+    columns = {
+        "x": Column.double(np.where(draw.random(n) < 0.1, np.nan, x)),
+        "n": Column.bigint((9 * x).astype(int)),
+    }
+    zones = Zones(columns, np.linspace(0, n, lists + 1).astype(np.int64))
+    for text in (
+        "x < 1",
+        "x > 5",
+        "x BETWEEN 0.5 AND 2",
+        "n < 4",
+        "n >= 100",
+        "n BETWEEN 3 AND 30",
+        "x < 1 AND x >= 0.2",
+    ):
+        predicate = compile_where(text, {"x": "DOUBLE", "n": "BIGINT"})
+        true, expected = predicate.mask(columns).sum(), predicate.expected(zones)
+        assert abs(expected.sum() - true) < 0.02 * n, text
+        assert np.ptp(expected) < 0.1 * n / lists, text
