@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArgumentError, UnknownNameError
-from archindex.queries import RECALLS, Found, Searched, check_recall, filtered_search
+from archindex.queries import RECALLS, Found, Searched, check_recall, filtered_search, planner
 
 VECTORS = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
 QUERIES = VECTORS[:5] + np.float32(0.01)
@@ -89,6 +90,89 @@ def assert_true_neighbours(found: Found, k: int, allowed: npt.NDArray[np.int64] 
     assert np.array_equal(found.ids, truth.ids)
     assert np.array_equal(found.distances, truth.distances)
     assert np.array_equal(found.counts, truth.counts)
+
+
+@dataclass
+class Reading:
+    ids: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
+    lists: int = 2
+    rows: int = 60
+    compared: int = 30
+    missed: float = 0.25
+
+
+@dataclass
+class Lists:
+    """Lists that find everything at once, or say that they would have to read too much."""
+
+    gives_up: bool = False
+    reached: float = 0.95
+    asked: list[float] = field(default_factory=list)
+
+    def nearest(
+        self, query: npt.NDArray[np.float32], k: int, allowed: Any, *, recall: float, most: float = np.inf
+    ) -> Reading | None:
+        self.asked.append(recall)
+        rows = np.arange(len(VECTORS)) if allowed is None else allowed.positions()
+        return None if self.gives_up else self.among(query, k, rows)
+
+    def among(self, query: npt.NDArray[np.float32], k: int, positions: npt.NDArray[np.int64]) -> Reading:
+        found = exact().search(query[None], k, positions)
+        return Reading(found.ids[0, : found.counts[0]], found.distances[0, : found.counts[0]])
+
+    def effort(self, recall: float) -> int | None:
+        return None if recall > self.reached else 7
+
+
+@dataclass
+class TunableEngine(Engine):
+    effort: int = 0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "recall", "strategy", "reason"),
+    [
+        (None, "balanced", "engine", "there is no filter"),
+        (None, "high", "lists", "does not reach this recall"),
+        (None, "exact", "exact", "a proof is asked for"),
+        (150, "high", "lists", "about 150 rows are allowed"),
+        (150, "exact", "exact", "bounds of the lists"),
+        (20, "high", "ids", "comparing all is cheap"),
+        (0, "high", "ids", "no row can satisfy"),
+    ],
+)
+def test_with_lists_the_way_follows_from_recall_and_filter(
+    monkeypatch: pytest.MonkeyPatch, allowed: int | None, recall: str, strategy: str, reason: str
+) -> None:
+    monkeypatch.setattr(planner, "_START", 50 * planner._COMPARE)
+    engine, lists = TunableEngine(), Lists()
+    searched = replace(index(engine), lists=lists)
+    rows = None if allowed is None else Rows(np.arange(allowed))
+    found, taken = filtered_search(QUERIES, 3, searched, rows, recall=recall)
+    assert taken.strategy == strategy
+    assert reason in taken.reason
+    assert engine.effort == (7 if strategy == "engine" else 0)
+    assert lists.asked == [RECALLS[recall]] * (5 if strategy in ("lists", "exact") else 0)
+    assert taken.proved == (strategy in ("ids", "exact"))
+    assert taken.lists_read == (10 if strategy in ("lists", "exact") else 0)
+    assert ("0.250 of the 3 expected" in taken.explain()) == (strategy == "lists")
+    assert_true_neighbours(found, 3, None if allowed is None else np.arange(allowed))
+
+
+def test_lists_that_would_read_too_much_leave_it_to_the_rows_themselves() -> None:
+    searched = replace(index(Engine()), lists=Lists(gives_up=True))
+    found, taken = filtered_search(QUERIES, 3, searched, Rows(np.arange(150)), strategy="lists")
+    assert (taken.strategy, taken.fell_back, taken.allowed) == ("lists", 5, 150)
+    assert list(taken.seconds) == ["lists", "ids"]
+    assert_true_neighbours(found, 3, np.arange(150))
+
+
+def test_queries_beyond_float32_are_compared_with_all_rows() -> None:
+    lists = Lists()
+    searched = replace(index(Engine(Can(exact=True))), lists=lists)
+    _, taken = filtered_search(QUERIES * np.float32(1e16), 3, searched, Rows(np.arange(150)))
+    assert (taken.strategy, lists.asked) == ("ids", [])
 
 
 @pytest.mark.parametrize(
