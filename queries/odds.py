@@ -16,27 +16,12 @@ import numpy.typing as npt
 
 from archindex.queries import tree
 from archindex.queries.columns import Kind
+from archindex.queries.compare import MIRRORED, OPERATORS
 from archindex.queries.intervals import Interval, Intervals, below, meet
 from archindex.queries.table import Array, Bools
 from archindex.queries.text import among, places
 from archindex.queries.zones import EXACT, Spread, Zone, Zones, code_count
 
-_OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
-    "=": np.equal,
-    "<>": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}
-_FLIPPED: dict[tree.CompareOp, tree.CompareOp] = {
-    "<": ">",
-    ">": "<",
-    "<=": ">=",
-    ">=": "<=",
-    "=": "=",
-    "<>": "<>",
-}
 Doubles = npt.NDArray[np.float64]
 Test = Callable[[Sequence[str]], Bools]
 
@@ -201,7 +186,7 @@ class _Judge:
 
     def _compare(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
         if isinstance(left, tree.Constant) and not isinstance(right, tree.Constant):
-            left, right, op = right, left, _FLIPPED[op]
+            left, right, op = right, left, MIRRORED[op]
         if left.kind == "BOOLEAN":
             return _compare_truth(op, self.odds(left), self.odds(right))
         if left.kind == "VARCHAR":
@@ -213,7 +198,7 @@ class _Judge:
             and right.value is not None
         ):
             value = right.value
-            counted = self._counted(column.name, lambda values: _OPERATORS[op](values, value))
+            counted = self._counted(column.name, lambda values: OPERATORS[op](values, value))
             if counted is not None:
                 return counted
             zone = self._zones[column.name]
@@ -240,7 +225,7 @@ class _Judge:
             if right.value is None:
                 return _always(None)
             word = str(right.value)
-            operator = _OPERATORS[op]
+            operator = OPERATORS[op]
             return self._text(
                 left, lambda names: operator(2 * np.arange(len(names)), places((word,), names)[0])
             )
@@ -323,7 +308,7 @@ def _end(node: tree.Node) -> tuple[str, bool] | None:
         return None
     left, right, op = node.left, node.right, node.op
     if isinstance(left, tree.Constant):
-        left, right, op = right, left, _FLIPPED[op]
+        left, right, op = right, left, MIRRORED[op]
     left = left.operand if isinstance(left, tree.ToDouble) else left
     if isinstance(left, tree.ColumnRef) and isinstance(right, tree.Constant):
         return left.name, op in (">", ">=")
@@ -357,7 +342,7 @@ def _first(item: Odds, rest: Odds) -> Odds:
 
 def _compare_truth(op: tree.CompareOp, a: Odds, b: Odds) -> Odds:
     if op in (">", ">="):
-        a, b, op = b, a, _FLIPPED[op]
+        a, b, op = b, a, MIRRORED[op]
     equal = (a.can & b.can) | (a.cannot & b.cannot), a.true * b.true + a.false * b.false
     less = a.cannot & b.can, a.false * b.true
     more = a.can & b.cannot, a.true * b.false
