@@ -24,6 +24,9 @@ FIRST_ROWS: Final = 4
 LEAST_LISTS: Final = 4
 LEAST_ROWS: Final = 64
 
+LEAST_EXPECTED: Final = 0.05
+"""Allowed rows that a list is believed to hold at least where it may hold one: estimates are not proofs."""
+
 GROWTH: Final = 2.0
 """Rows of a round over those of all before it, at most: the k-th distance falls as rows are read, and with it
 what is still to be read."""
@@ -127,18 +130,21 @@ class ListSearch:
         squared, error = lists.squared(query)
         near = np.sqrt(squared)
         closest = np.sqrt(np.maximum(squared - error, 0)) - lists.radii  # no row of the list is nearer
-        weight = lists.sizes.astype(np.float64) if allowed is None else allowed.expected[:n_lists]
-        open_ = lists.sizes > 0 if allowed is None else allowed.possible[:n_lists]
-        waiting = np.flatnonzero(open_)
+        if allowed is None:
+            weight = lists.sizes.astype(np.float64)
+            waiting = np.flatnonzero(weight)
+        else:
+            waiting = np.flatnonzero(allowed.possible[:n_lists])
+            weight = np.maximum(allowed.expected[:n_lists], LEAST_EXPECTED)
         waiting = waiting[np.argsort(near[waiting])]
         found = _Found(query, k, self._vectors, self._ids, lists.metric)
         n_read = n_rows = 0
-        missed = 0.0
+        missed = expected = 0.0
         if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
             rest = np.arange(self._listed, len(self._vectors))
             n_rows += len(rest)
             found.read(rest if allowed is None else rest[allowed.selected(rest)])
-        rounds = 0
+        rounds, outside = 0, found.compared
         while len(waiting):
             reach = found.reach
             if np.isinf(reach):
@@ -149,7 +155,9 @@ class ListSearch:
                 if misses is None:
                     chosen, waiting = _not_beyond(closest, waiting, reach)
                 else:
-                    chosen, waiting, missed = self._worth(near, weight, waiting, reach, misses)
+                    # More than expected in what was read: the same is believed of the rest.
+                    more = max(1.0, (found.compared - outside + 1) / (expected + 1))
+                    chosen, waiting, missed = self._worth(near, weight * more, waiting, reach, misses)
                 if not len(chosen):
                     break
                 sizes = np.cumsum(lists.sizes[chosen])
@@ -160,6 +168,7 @@ class ListSearch:
                     chosen, waiting = chosen[:number], np.concatenate([chosen[number:], waiting])
             positions = ranges(lists.starts[chosen], lists.starts[chosen + 1])
             n_read += len(chosen)
+            expected += float(weight[chosen].sum())
             n_rows += len(positions)
             if n_rows > most:
                 return None

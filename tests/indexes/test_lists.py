@@ -121,6 +121,32 @@ def test_levels_keep_their_word_and_read_less(case: Case, level: str, kind: str)
     assert read < (1.0 if level == "high" else 0.7) * len(rows) * N
 
 
+class TooFew(MaskFilter):
+    """A filter that is believed to let a hundredth of the rows through that it does."""
+
+    def __init__(self, mask: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None:
+        super().__init__(mask, starts)
+        self.lists = self.expected > 0
+        self.expected = self.expected / 100
+
+    @property
+    def possible(self) -> npt.NDArray[np.bool_]:
+        return self.lists
+
+
+def test_wrong_estimates_cost_no_recall(case: Case) -> None:
+    rng = np.random.default_rng(6)
+    hits = 0.0
+    rows = rng.choice(len(case.vectors), 60, replace=False)
+    for row in rows:
+        mask = rng.random(len(case.vectors)) < 0.3
+        found = case.search.nearest(case.vectors[row], 10, TooFew(mask, case.search.starts), recall=0.95)
+        truth = case.exact.search(case.vectors[row], 10, case.ids[mask])
+        assert found is not None
+        hits += (found.distances <= truth.distances[0, -1]).sum() / 10
+    assert hits / len(rows) >= 0.95
+
+
 def test_a_search_gives_up_where_it_would_read_too_much(case: Case) -> None:
     mask = np.arange(len(case.vectors)) % 100 == 0
     allowed = MaskFilter(mask, case.search.starts)
