@@ -16,6 +16,7 @@ from archindex.core.batch import GraphBatch
 from archindex.core.checks import check_int
 from archindex.core.disk import disk_errors
 from archindex.core.errors import ArgumentError, CorruptIndexError
+from archindex.core.parallel import for_each
 from archindex.encoders.base import Encoder
 from archindex.encoders.files import (
     WEIGHTS,
@@ -123,9 +124,12 @@ class LearnedEncoder(Encoder):
         """
         weights = self.weights
         vectors = np.empty((len(batch), self.dim), dtype=np.float32)
-        for start in range(0, len(batch), _CHUNK):
+
+        def encode_from(start: int) -> None:
             stop = min(start + _CHUNK, len(batch))
             vectors[start:stop] = encode_reduced(weights, inference_form(batch.take(start, stop)))
+
+        for_each(encode_from, range(0, len(batch), _CHUNK))
         return vectors
 
     def save(self, folder: Path) -> None:

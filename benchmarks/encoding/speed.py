@@ -26,8 +26,9 @@ PROTOCOL: Final = (
     "geometric: the same network and weights, layer by layer with MessagePassing, Data objects in a "
     "DataLoader of batch 1024, no_grad, workers 0 and 2 (the better counts), on 40,000 cells drawn with "
     "seed 0. 'prebuilt': the loop is given its Data objects, features computed; 'packed': it starts "
-    "from the packed arrays and builds them. Two torch threads on both sides. Runs of both sides take "
-    "turns; medians of 3. Vectors of both sides are compared by value."
+    "from the packed arrays and builds them. Both sides may use two cores: torch by two threads, archindex "
+    "by encoding two parts of the batch at a time. Runs of both sides take turns; medians of 3. Vectors of "
+    "both sides are compared by value."
 )
 BATCH: Final = 1024
 DRAWN: Final = 40_000
