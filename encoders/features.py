@@ -21,6 +21,7 @@ import numpy.typing as npt
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import reduce_batch, wl_colours
 from archindex.core.ops import ATTRIBUTE_ID, OP_ID, PARAMETRIC
+from archindex.core.ranges import ranges
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -333,9 +334,3 @@ def _shifted(histogram: Floats) -> Floats:
     moved[:, 1:] = histogram[:, :-1]
     moved[:, -1] += histogram[:, -1]
     return moved
-
-
-def ranges(start: Ints, length: Ints) -> Ints:
-    """Concatenate ``arange(start[i], start[i] + length[i])`` for all i."""
-    joined: Ints = np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
-    return joined

@@ -20,7 +20,8 @@ from scipy.sparse import csr_matrix
 
 from archindex.core.batch import GraphBatch
 from archindex.core.canonical import wl_colours
-from archindex.encoders.features import ranges, scrambled
+from archindex.core.ranges import ranges
+from archindex.encoders.features import scrambled
 from archindex.encoders.gin_input import PORTS, ends, positions
 from archindex.encoders.op_features import node_features
 

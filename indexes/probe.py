@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.ranges import ranges
 from archindex.indexes._points import to_points
 from archindex.indexes._scan import distances, rows_per_block
 from archindex.indexes._tables import Floats, Ints
@@ -166,7 +167,7 @@ class ListSearch:
                 number = int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1
                 if number < len(chosen):
                     chosen, waiting = chosen[:number], np.concatenate([chosen[number:], waiting])
-            positions = ranges(lists.starts[chosen], lists.starts[chosen + 1])
+            positions = ranges(lists.starts[chosen], lists.sizes[chosen])
             n_read += len(chosen)
             expected += float(weight[chosen].sum())
             n_rows += len(positions)
@@ -255,12 +256,3 @@ class _Found:
         away = distances(np.broadcast_to(self._query, rows.shape), rows, self._metric)
         order = np.lexsort((ids, away))[: self._k]
         return ids[order], away[order]
-
-
-def ranges(starts: Ints, stops: Ints) -> Ints:
-    """Return the numbers from each start to before its stop, one range after the other; int64[n]."""
-    sizes = stops - starts
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    numbers: Ints = np.arange(total) + np.repeat(starts - (ends - sizes), sizes)
-    return numbers

@@ -14,8 +14,8 @@ import numpy as np
 
 from archindex.queries import tree
 from archindex.queries.compare import MIRRORED, OPERATORS, compare_doubles, compare_rounded, compare_wholes
-from archindex.queries.numbers import EXACT, Numbers, absent, known, present
-from archindex.queries.table import Bools, Positions, Rows, Table
+from archindex.queries.numbers import Numbers, absent, known, present
+from archindex.queries.table import EXACT, Bools, Positions, Rows, Table
 from archindex.queries.text import among, places
 from archindex.queries.texts import coded, missing, ordered, passes
 from archindex.queries.truth import Step, Truth, all_of, any_of, invert

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.ranges import ranges
 from archindex.queries.columns import Column, Schema, schema_of
 from archindex.queries.evaluate import Program
 from archindex.queries.memory import Matches, Memory
@@ -192,9 +193,7 @@ class Filter:
             return found
         zones = self._filters.zones
         lists = np.flatnonzero(self._judged[0])
-        starts = zones.starts[lists]
-        sizes = zones.starts[lists + 1] - starts
-        total = int(sizes.sum())
-        if total > MAX_SHARE * self._filters.table.rows:
+        sizes = zones.starts[lists + 1] - zones.starts[lists]
+        if sizes.sum() > MAX_SHARE * self._filters.table.rows:
             return None
-        return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(total)
+        return ranges(zones.starts[lists], sizes)

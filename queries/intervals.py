@@ -7,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from archindex.queries import tree
+from archindex.queries.numbers import LN_SLACK
 from archindex.queries.table import Array
 from archindex.queries.zones import Zones, widened
-
-# Bounds of ln reach so much further than computed: its last bits are not to be relied on.
-_SLACK = 1e-12
 
 
 class Interval(NamedTuple):
@@ -90,7 +88,7 @@ def _function(function: tree.MathFunction, of: Interval) -> Interval:
         least, most = np.sqrt(ends[0]), np.sqrt(ends[1])
     else:
         least, most = np.log(ends[0]), np.log(ends[1])
-        least, most = least - _SLACK * (1 + np.abs(least)), most + _SLACK * (1 + np.abs(most))
+        least, most = least - LN_SLACK * (1 + np.abs(least)), most + LN_SLACK * (1 + np.abs(most))
         # Minus infinity less something of minus infinity is no number.
         least, most = np.where(ends[0] == 0, -np.inf, least), np.where(ends[1] == 0, -np.inf, most)
         most = np.where(np.isinf(ends[1]), np.inf, most)

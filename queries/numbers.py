@@ -17,8 +17,6 @@ from archindex.queries.truth import Step, Truth, all_of, any_of
 
 Compute = Callable[[Rows], Array]
 
-# Whole numbers that a DOUBLE holds exactly reach so far.
-EXACT = 2**53
 # Bounds where there is no value.
 NOTHING = math.inf, -math.inf
 _DOUBLE: dict[str, Callable[..., Array]] = {
@@ -36,7 +34,7 @@ _DOUBLE_FUNCTION: dict[tree.MathFunction, Callable[..., Array]] = {
 _WHOLE: dict[str, Callable[..., Array]] = {"+": np.add, "-": np.subtract, "*": np.multiply}
 _COST = {"ln": 3.0, "sqrt": 2.5, "/": 1.5}
 # Bounds of ln reach so much further than computed: its last bits are not to be relied on.
-_SLACK = 1e-12
+LN_SLACK = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +156,13 @@ class Numbers:
             low, high = _corners(node.op, *operands)
         if low > high or (low >= INT64_MIN and high <= INT64_MAX):
             return None
-        known = all_of(_known(number) for number in operands)
+        there = all_of(known(number) for number in operands)
 
         def check(rows: Rows) -> None:
             parts = [np.asarray(number.compute(rows), dtype=np.int64) for number in operands]
             beyond = parts[0] == INT64_MIN if isinstance(node, tree.Math) else _BEYOND[node.op](*parts)
-            if known is not True:
-                beyond = beyond & (known(rows) if isinstance(known, Step) else False)
+            if there is not True:
+                beyond = beyond & (there(rows) if isinstance(there, Step) else False)
             if beyond.any():
                 raise FilterError(
                     "expected BIGINT arithmetic within 64 bits on every row",
@@ -196,14 +194,12 @@ def present(attribute: Attribute) -> Truth:
     return Step(lambda rows: np.logical_not(rows.of(null)), 0.2)
 
 
-def _known(number: Number) -> Truth:
+def known(number: Number) -> Truth:
+    """Return where a number is not NULL."""
     if number.attribute is not None:
         return present(number.attribute)
     null = number.null
     return Step(lambda rows: np.logical_not(null(rows)), null.cost) if isinstance(null, Step) else not null
-
-
-known = _known
 
 
 def select(null: Bools, values: Array, others: Array) -> Array:
@@ -343,7 +339,7 @@ def _function_bounds(function: tree.MathFunction, number: Number) -> tuple[float
     if function == "sqrt":
         return math.sqrt(low), math.sqrt(high)
     bounds = [-math.inf if x == 0 else math.log(x) for x in (low, high)]
-    return bounds[0] - _SLACK * abs(bounds[0]) - _SLACK, bounds[1] + _SLACK * abs(bounds[1]) + _SLACK
+    return bounds[0] - LN_SLACK * abs(bounds[0]) - LN_SLACK, bounds[1] + LN_SLACK * abs(bounds[1]) + LN_SLACK
 
 
 def _corners(op: tree.ArithmeticOp, left: Number, right: Number) -> tuple[float, float]:

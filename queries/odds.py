@@ -18,9 +18,9 @@ from archindex.queries import tree
 from archindex.queries.columns import Kind
 from archindex.queries.compare import MIRRORED, OPERATORS
 from archindex.queries.intervals import Interval, Intervals, below, meet
-from archindex.queries.table import Array, Bools
+from archindex.queries.table import EXACT, Array, Bools
 from archindex.queries.text import among, places
-from archindex.queries.zones import EXACT, Spread, Zone, Zones, code_count
+from archindex.queries.zones import Spread, Zone, Zones, code_count
 
 Doubles = npt.NDArray[np.float64]
 Test = Callable[[Sequence[str]], Bools]

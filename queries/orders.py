@@ -13,24 +13,14 @@ import numpy.typing as npt
 
 from archindex.queries import tree
 from archindex.queries.columns import Column
-from archindex.queries.table import Array, Attribute, Bools, Positions, Table
+from archindex.queries.compare import MIRRORED, OPERATORS
+from archindex.queries.table import EXACT, Array, Attribute, Bools, Positions, Table
 from archindex.queries.text import among, places
 
 # A column is sorted when so many expressions ask for it: sorting takes as long as tens of evaluations.
 WORTH_SORTING = 3
 # Where a larger share of the rows than this meets the condition, reading all rows takes less time.
 MAX_SHARE = 0.05
-# Whole numbers that a DOUBLE holds exactly reach so far.
-EXACT = 2**53
-
-_FLIPPED: dict[tree.CompareOp, tree.CompareOp] = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-_OPERATORS: dict[tree.CompareOp, Callable[..., Bools]] = {
-    "=": np.equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}
 
 
 class Order:
@@ -232,7 +222,7 @@ def float_or_int(value: float | int | bool | str) -> float:
 def _compare(node: tree.Compare, table: Table) -> Condition | None:
     left, right, op = node.left, node.right, node.op
     if isinstance(left, tree.Constant):
-        left, right, op = right, left, _FLIPPED.get(op, op)
+        left, right, op = right, left, MIRRORED[op]
     if not isinstance(right, tree.Constant) or right.value is None or op == "<>":
         return None
     if isinstance(left, tree.ToDouble) and isinstance(left.operand, tree.ColumnRef):
@@ -245,7 +235,7 @@ def _compare(node: tree.Compare, table: Table) -> Condition | None:
     if left.kind == "VARCHAR":
         names = table[left.name].categories
         place = places((str(right.value),), names)[0]
-        return _coded(left.name, _OPERATORS[op](2 * np.arange(len(names)), place))
+        return _coded(left.name, OPERATORS[op](2 * np.arange(len(names)), place))
     value = float_or_int(right.value)
     spans = {
         "=": Span(value, value),

@@ -117,9 +117,10 @@ class _Search:
     def run(self, asked: str) -> tuple[Found, Plan]:
         chosen, reason = self._choose() if asked == "auto" else (self._forced(asked), "it was asked for")
         started = time.perf_counter()
-        proved = chosen in ("ids", "exact")
+        # A search of lists for all of the nearest stops by proof, as `exact` does.
+        proved = chosen in ("ids", "exact") or (chosen == "lists" and self.recall == 1)
         if chosen == "lists":
-            found = self._by_lists(1.0 if self.recall == 1 else self.recall)
+            found = self._by_lists(self.recall)
         elif chosen == "exact" and self.searched.lists is not None:
             found = self._by_lists(1.0)
         elif chosen == "engine":
@@ -132,7 +133,7 @@ class _Search:
         return found, Plan(
             strategy=chosen,
             reason=reason,
-            proved=proved or (chosen == "lists" and self.missed == 0.0 and self.recall == 1),
+            proved=proved,
             recall=self.recall,
             rows=self.rows,
             allowed=self.known,

@@ -19,6 +19,8 @@ Bools = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 T = TypeVar("T")
 
+# Whole numbers that a DOUBLE holds exactly reach so far.
+EXACT = 2**53
 # Compiled conditions that a table keeps.
 MAX_MADE = 256
 # LIKE over fewer names than these takes no time; of more, a table keeps the answers to so many patterns.

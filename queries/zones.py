@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError
 from archindex.queries.columns import Column
-from archindex.queries.table import Array, Attribute, Table
+from archindex.queries.table import EXACT, Array, Attribute, Table
 
 Counts = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -22,8 +22,6 @@ MAX_COUNTED = 64
 # Quantiles are taken of a sample of so many rows.
 SAMPLE = 4096
 QUANTILES = 128
-# Whole numbers that a DOUBLE holds exactly reach so far.
-EXACT = 2.0**53
 
 
 class Spread:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from archindex.indexes.calibrate import MaskFilter, calibrate, intrinsic_dimensi
 from archindex.indexes.curve import BINS, LEVELS, HitCurve
 from archindex.indexes.list_files import FILE, load_lists, save_lists
 from archindex.indexes.lists import Lists
-from archindex.indexes.probe import ListSearch, ranges
+from archindex.indexes.probe import ListSearch
 
 N, DIM, TAIL = 6_000, 8, 50
 
@@ -219,11 +218,3 @@ def test_the_curve_falls_and_stays_positive() -> None:
     near, spread = np.array([1.0, 5.0], dtype=np.float32), np.array([1.0, 1.0], dtype=np.float32)
     close, far = curve(near, spread, 2.5)
     assert close > far
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=20))
-def test_ranges(given: list[tuple[int, int]]) -> None:
-    starts: Any = np.array([start for start, _ in given], dtype=np.int64)
-    stops: Any = np.array([start + size for start, size in given], dtype=np.int64)
-    expected = [i for start, stop in zip(starts, stops, strict=True) for i in range(start, stop)]
-    assert ranges(starts, stops).tolist() == expected
