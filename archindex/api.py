@@ -180,10 +180,9 @@ class Index:
         Parameters
         ----------
         like : str, int, Architecture, ndarray or a sequence of them
-            Native string, ``space:native``, arch_id (6 digits of it are enough; of several rows with it the
-            first counts), row id, architecture, or vector of shape (dim,). An array of shape (m, dim) is a
-            batch, and so is a list, each item of which is one of these; but a flat list of numbers is a
-            vector, unless all are whole: these are row ids. What is in the index needs no encoder.
+            Native string, ``space:native``, arch_id (6 digits do; of several rows the first counts), row id,
+            architecture, or vector of shape (dim,). An array of shape (m, dim) is a batch, and so is a list
+            of these; but a flat list of numbers is a vector, unless all are whole: these are row ids.
         k : int
             How many; fewer come back only where fewer rows satisfy `where`.
         where : str, optional
@@ -277,10 +276,7 @@ class Index:
         return removed
 
     def publish(self) -> VersionInfo:
-        """Fold what was added and removed since the last version into a new one.
-
-        It happens by itself when the log has grown.
-        """
+        """Fold what was added and removed since the last version into a new one, as a grown log is."""
         with writing(self.path):
             info = fold(self.path)
         self.refresh()
@@ -304,7 +300,13 @@ class Index:
         return decode(self._snapshot, check_vectors("vectors", vectors, dim=self.info.dim))
 
     def interpolate(self, a: Address, b: Address, steps: int = 5) -> list[Decoded]:
-        """Decode `steps` points (2 or more) evenly spaced from `a` to `b`, both included."""
+        """Decode `steps` points evenly spaced from `a` to `b`, both included.
+
+        Raises
+        ------
+        InputError
+            If `steps` is less than 2, or an architecture cannot be found.
+        """
         check_int("steps", steps, low=2, high=1_000_000)
         ends = self._addresses.vectors([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]

@@ -97,7 +97,6 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
     for i, query in enumerate(queries):
         near = np.sqrt(lists.squared(query)[0])
         for what, mask in _filters(rank, int(rank[rows[i]]), rng):
-            mask = mask.copy()
             mask[rows[i]] = False
             found = np.flatnonzero(mask)
             if len(found) < _K:
@@ -125,7 +124,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
         # Without the query's own row: that of the last filter, which lets all others through.
         reaches = [reach for what, _, _, reach in cases if what == "none"]
         efforts = _efforts(engine, queries, reaches, lists.metric)
-    return Calibration(curve, misses, efforts, _dimension(away, rows))
+    return Calibration(curve, misses, efforts, _dimension(away))
 
 
 def _efforts(engine: Tunable, queries: Floats, reaches: list[float], metric: Metric) -> dict[str, int]:
@@ -177,11 +176,10 @@ def _filters(rank: Ints, here: int, rng: np.random.Generator) -> Iterator[tuple[
 def _squared(queries: Floats, vectors: Floats, metric: Metric) -> Floats:
     """Return the squared distances in points; float32[m, n]."""
     points, found = to_points(queries, metric), np.empty((len(queries), len(vectors)), dtype=np.float32)
-    step = rows_per_block(vectors.shape[1])
+    own, step = np.einsum("ij,ij->i", points, points)[:, None], rows_per_block(vectors.shape[1])
     for start in range(0, len(vectors), step):
         others = to_points(np.ascontiguousarray(vectors[start : start + step]), metric)
         sizes = np.einsum("ij,ij->i", others, others)
-        own = np.einsum("ij,ij->i", points, points)[:, None]
         found[:, start : start + step] = np.maximum(own + sizes - 2 * points @ others.T, 0)
     return found
 
@@ -201,7 +199,7 @@ def _nearest(
     return rows[order], float(np.sqrt(exact[order[-1]]))
 
 
-def _dimension(away: Floats, rows: Ints) -> float:
+def _dimension(away: Floats) -> float:
     some = min(2 * _NEIGHBOURS, away.shape[1])
     nearest = np.sqrt(np.sort(np.partition(away, some - 1, axis=1)[:, :some], axis=1))
     # Rows of equal vectors say nothing of dimension, and float32 cannot tell close ones from equal.

@@ -291,11 +291,13 @@ def fold(path: Path) -> VersionInfo:
             write_arrays(staged, vectors, ids)
             columns = ((name, snapshot.columns[name].take(order)) for name in snapshot.schema)
             write_columns(staged / "columns", dict(columns))
-            kept = listed is not None and lists is not None and lists.trained == listed.lists.trained
             if info.engine != "exact":
                 snapshot.engine.save(staged / "ann")
+            # What was learned holds as long as the lists do; only to learn anew is the engine needed.
+            kept = listed is not None and lists is not None and lists.trained == listed.lists.trained
             known = listed.calibration if listed is not None and kept else None
-            write_lists(staged, lists, vectors, ids, snapshot.engine, info.seed, known)
+            engine = snapshot.engine if lists is not None and known is None else None
+            write_lists(staged, lists, vectors, ids, engine, info.seed, known)
             shutil.copytree(snapshot.folder / "encoder", staged / "encoder")
             delta = snapshot.delta
             snapshot.catalog.close()
