@@ -25,6 +25,13 @@ def point_dim(dim: int, metric: Metric) -> int:
     return dim + 1 if metric == "cosine" else dim
 
 
+def short(vectors: Floats) -> bool:
+    """Return whether `vectors` float32[n, d] are finite and far shorter than :data:`MAX_NORM`, all together."""
+    flat = vectors.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(flat.dot(flat) < MAX_NORM)  # no NaN is
+
+
 def to_points(vectors: Floats, metric: Metric) -> Floats:
     """Return `vectors` float32[n, dim] as points float32[n, point_dim].
 

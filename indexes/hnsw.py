@@ -13,10 +13,10 @@ from archindex.core.checks import check_int
 from archindex.core.errors import StorageError
 from archindex.core.rng import generator
 from archindex.indexes._checked import ROWS, CheckedIndex, write_array
-from archindex.indexes._points import point_dim, to_distances, to_points
+from archindex.indexes._points import point_dim, short, to_distances, to_points
 from archindex.indexes._scan import Block, norms, rows_per_block, scan
 from archindex.indexes._tables import EMPTY, Floats, IdTable, Ints, Pairs
-from archindex.indexes.base import Capabilities, Metric
+from archindex.indexes.base import Capabilities, Metric, SearchResult
 
 Doubles = npt.NDArray[np.float64]
 
@@ -93,6 +93,41 @@ class HnswIndex(CheckedIndex):
         """Return the bytes of the graph with its vectors, and of the tables of ids."""
         tables = (self._table.ids, self._table.labels, self._nodes, self._members)
         return int(self._graph.index_file_size()) + sum(array.nbytes for array in tables)
+
+    def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
+        """Return up to k nearest rows of each query; see `VectorIndex.search`."""
+        if (
+            allowed is None
+            and type(k) is int
+            and 0 < k <= self._live
+            and isinstance(queries, np.ndarray)
+            and queries.dtype == np.float32
+            and queries.shape in ((self._dim,), (1, self._dim))
+        ):
+            found = self._one(queries.reshape(1, -1), k)
+            if found is not None:
+                return found
+        return super().search(queries, k, allowed)
+
+    def _one(self, query: Floats, k: int) -> SearchResult | None:
+        """Answer one query float32[1, dim], as :meth:`search` does, if nothing about it is out of the way.
+
+        The graph answers in 10 to 50 microseconds; checks and tables made for batches take as long again.
+        """
+        if not short(query):
+            return None
+        found = self._walk(query if self._metric == "l2" else to_points(query, "cosine"), k, None)
+        if found is None:
+            return None
+        hits, squared = found
+        low = self._nodes.searchsorted(hits[0])
+        # Not as long as there are nodes of several rows, unless none of them is met.
+        if self._live < len(self._nodes) and (self._nodes.searchsorted(hits[0], "right") - low > 1).any():
+            return None
+        ids, away = self._members[low], to_distances(squared, query, self._metric)
+        order = np.lexsort((ids, away[0]))
+        work = min(self._ef(k), self._live)
+        return SearchResult(ids[order][None], away[:, order], np.array([k]), work)
 
     def _start(self) -> None:
         self._graph: Any = hnswlib.Index("l2", point_dim(self._dim, self._metric))
