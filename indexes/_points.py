@@ -26,7 +26,7 @@ def point_dim(dim: int, metric: Metric) -> int:
 
 
 def short(vectors: Floats) -> bool:
-    """Return whether `vectors` float32[n, d] are finite and far shorter than :data:`MAX_NORM`, all together."""
+    """Return whether `vectors` float32[n, d] are finite and all well below :data:`MAX_NORM`."""
     flat = vectors.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(flat.dot(flat) < MAX_NORM)  # no NaN is
