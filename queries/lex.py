@@ -16,10 +16,11 @@ from sqlglot.errors import SqlglotError
 from archindex.core.errors import FilterError, UnknownNameError
 from archindex.queries.columns import Schema
 
-FUNCTIONS = ("abs", "coalesce", "ln", "sqrt")
+FUNCTIONS = ("abs", "coalesce", "contains", "ln", "sqrt")
+QUERY = "query."
 DIALECT = (
     "one boolean expression over columns, with = <> < <= > >=, AND, OR, NOT, BETWEEN, IN, LIKE, IS NULL, "
-    "+ - * /, abs, ln, sqrt, coalesce"
+    "+ - * /, abs, ln, sqrt, coalesce, contains"
 )
 MAX_LENGTH = 10_000
 MAX_NESTING = 20
@@ -33,6 +34,9 @@ _AFTER_VALUE = frozenset({"IS", "IN", "BETWEEN", "LIKE", "ESCAPE"})
 _PARENTHESES = frozenset({"L_PAREN", "R_PAREN"})
 _ALLOWED = _KEYWORDS | _SIGNS | _PARENTHESES | {"NUMBER", "STRING"}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_QUERY = re.compile(r"query\.(\"?)([A-Za-z_][A-Za-z0-9_]*)\1", re.IGNORECASE)
+# The parser has a function of this name with other arguments.
+_RENAMED = {"contains": "motif"}
 
 
 def tokens_of(text: str, schema: Schema) -> list[Token]:
@@ -57,15 +61,21 @@ def tokens_of(text: str, schema: Schema) -> list[Token]:
 
     end = 0
     tokens = []
+    found = _joined(found, text)
     for at, token in enumerate(found):
         _refuse_gap(text, end, token.start)
         end = token.end + 1
         raw = text[token.start : end]
         calls = at + 1 < len(found) and found[at + 1].token_type is TokenType.L_PAREN
-        if raw.startswith('"') or (_WORD.fullmatch(raw) and token.token_type.name not in _KEYWORDS):
+        of_query = _OF_QUERY.fullmatch(raw)
+        if of_query:
+            name = QUERY + _name(of_query[2].lower(), raw, schema, calls=calls, keyword=False)
+            token = Token(TokenType.IDENTIFIER, name, token.line, token.col, token.start, token.end)
+        elif raw.startswith('"') or (_WORD.fullmatch(raw) and token.token_type.name not in _KEYWORDS):
             keyword = token.token_type not in (TokenType.VAR, TokenType.IDENTIFIER)
             name = _name(token.text.lower(), raw, schema, calls=calls, keyword=keyword)
             kind = TokenType.VAR if calls else TokenType.IDENTIFIER
+            name = _RENAMED.get(name, name) if calls else name
             token = Token(kind, name, token.line, token.col, token.start, token.end)
         elif token.token_type is TokenType.SEMICOLON:
             raise FilterError("expected one expression and no second statement", got=text, fix="remove ';'")
@@ -75,6 +85,20 @@ def tokens_of(text: str, schema: Schema) -> list[Token]:
     _refuse_gap(text, end, len(text))
     _check_structure(text, tokens)
     return tokens
+
+
+def _joined(tokens: list[Token], text: str) -> list[Token]:
+    """Return the tokens with ``query``, a point and a name, where nothing lies between, made one."""
+    found: list[Token] = []
+    for token in tokens:
+        if len(found) > 1 and found[-1].token_type is TokenType.DOT:
+            start = found[-2].start
+            if _OF_QUERY.fullmatch(text[start : token.end + 1]):
+                first = found[-2]
+                found[-2:] = [Token(TokenType.VAR, "", first.line, first.col, start, token.end)]
+                continue
+        found.append(token)
+    return found
 
 
 def _refuse_gap(text: str, start: int, stop: int) -> None:

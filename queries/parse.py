@@ -17,7 +17,8 @@ from sqlglot.errors import ParseError
 from archindex.core.errors import FilterError
 from archindex.queries import tree
 from archindex.queries.columns import INT64_MAX, INT64_MIN, Kind, Schema
-from archindex.queries.lex import DIALECT, tokens_of
+from archindex.queries.lex import DIALECT, QUERY, tokens_of
+from archindex.queries.motif import parse_motif
 from archindex.queries.text import like_pattern
 from archindex.queries.tree import Node
 
@@ -98,7 +99,18 @@ class _Typer:
         # Names that the first gate settled are quoted; what else the parser takes for a name is none.
         if not found.this.args.get("quoted"):
             _refuse(found)
+        if found.name.startswith(QUERY):
+            name = found.name.removeprefix(QUERY)
+            return tree.QueryRef(self._schema[name], name)
         return tree.ColumnRef(self._schema[found.name], found.name)
+
+    def _motif(self, found: exp.Expr, depth: int) -> Node:
+        given = found.args.get("expressions") or []
+        if found.this != "motif" or len(given) != 1 or not given[0].args.get("is_string"):
+            raise FilterError(
+                "expected a motif in single quotes for contains", fix="contains('conv3x3 -> skip -> conv1x1')"
+            )
+        return tree.Motif("BOOLEAN", parse_motif(str(given[0].this)).name)
 
     def _literal(self, found: exp.Expr, depth: int) -> Node:
         if _is_number(found):
@@ -191,6 +203,7 @@ _BUILDERS: dict[str, Callable[[_Typer, exp.Expr, int], Node]] = {
     "Like": _Typer._like,
     "Escape": _Typer._escape,
     "Coalesce": _Typer._coalesce,
+    "Anonymous": _Typer._motif,
 }
 
 

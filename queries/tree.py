@@ -34,6 +34,19 @@ class ColumnRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Motif(ColumnRef):
+    """Whether an architecture contains a motif: a BOOLEAN column that is worked out when it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRef:
+    """The value that the row asked from has in a column; it is put in before the filter is evaluated."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Arithmetic:
     """``left op right`` on two BIGINT or two DOUBLE."""
 
@@ -134,6 +147,7 @@ class Junction:
 Node = (
     Constant
     | ColumnRef
+    | QueryRef
     | Arithmetic
     | Math
     | ToDouble

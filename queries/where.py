@@ -8,9 +8,10 @@
 
 Allowed are ``= <> != < <= > >=``, AND, OR, NOT, BETWEEN, IN with a list of literals, LIKE with ESCAPE, all
 three also with NOT, ``IS [NOT] NULL``, ``IS [NOT] TRUE``, ``IS [NOT] FALSE``, ``+ - * /``, unary minus, abs,
-ln, sqrt, coalesce, and the literals: numbers, strings in single quotes, TRUE, FALSE and NULL. The types
-are DOUBLE, BIGINT, BOOLEAN and VARCHAR. Names of columns are read in any case, and may stand in double
-quotes. A row is selected where the expression is TRUE; NULL is not TRUE.
+ln, sqrt, coalesce, contains with a motif (`archindex.queries.motif`), and the literals: numbers, strings
+in single quotes, TRUE, FALSE and NULL. The types are DOUBLE, BIGINT, BOOLEAN and VARCHAR. Names of columns are read in any case, and may stand in double
+quotes; ``query.NAME`` is the value that the row asked from has in a column (`archindex.queries.relative`),
+where there is such a row. A row is selected where the expression is TRUE; NULL is not TRUE.
 
 What is allowed means what it means in DuckDB 2, with these differences:
 
@@ -40,6 +41,7 @@ from archindex.queries import tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Program
 from archindex.queries.memory import key_of
+from archindex.queries.motif import is_motif
 from archindex.queries.odds import judge
 from archindex.queries.orders import Orders, candidates, counted
 from archindex.queries.table import Table, positions_of
@@ -199,14 +201,29 @@ def compile_where(text: str, schema: Schema) -> Predicate:
     from archindex.queries.parse import parse
 
     node = parse(text, schema)
-    return Predicate(text, tuple(sorted(_names(node))), node, dict(schema))
+    asked = query_names(node)
+    if asked:
+        raise FilterError(
+            "expected a filter without 'query.': no row is asked from here", got=f"query.{min(asked)}"
+        )
+    return Predicate(text, tuple(sorted(column_names(node))), node, dict(schema))
 
 
-def _names(node: object) -> set[str]:
-    if isinstance(node, tree.ColumnRef):
+def query_names(node: object) -> set[str]:
+    """Return the columns of which an expression uses the value of the row asked from."""
+    return _names(node, tree.QueryRef)
+
+
+def column_names(node: object) -> set[str]:
+    """Return the columns that an expression uses, but for motifs."""
+    return {name for name in _names(node, tree.ColumnRef) if not is_motif(name)}
+
+
+def _names(node: object, kind: type[tree.ColumnRef] | type[tree.QueryRef]) -> set[str]:
+    if isinstance(node, kind):
         return {node.name}
     if isinstance(node, tuple):
-        return set().union(*map(_names, node))
+        return set().union(*(_names(item, kind) for item in node))
     if is_dataclass(node):
-        return set().union(*(_names(getattr(node, part.name)) for part in fields(node)))
+        return set().union(*(_names(getattr(node, part.name), kind) for part in fields(node)))
     return set()

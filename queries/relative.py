@@ -1,0 +1,170 @@
+"""Filters relative to the row asked from: ``pixel3_latency_ms < 0.5 * query.pixel3_latency_ms``.
+
+``query.NAME`` is the value that the row asked from has in a column, NULL where it has none. Such a filter is
+checked once and completed for each row: `Relative.bind` puts the values in as literals and works out what is
+arithmetic on literals, so that the rest is a filter like any other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Final, cast
+
+import numpy as np
+
+from archindex.core.errors import FilterError
+from archindex.queries import tree
+from archindex.queries.columns import INT64_MAX, INT64_MIN, Schema, Value
+from archindex.queries.where import Predicate, column_names, query_names
+
+_OF_QUERY: Final = re.compile(r"\bquery\.", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A checked ``where`` expression that uses values of the row asked from. Made by `compile_relative`.
+
+    Attributes
+    ----------
+    text : str
+        The expression as it was given.
+    asked : tuple of str
+        The columns of which it uses the value, in ascending order; none: it stands by itself.
+    """
+
+    text: str
+    asked: tuple[str, ...]
+    _tree: tree.Node = field(repr=False)
+    _schema: Schema = field(repr=False)
+
+    def bind(self, row: Mapping[str, Value]) -> Predicate:
+        """Return the filter for one row asked from.
+
+        Parameters
+        ----------
+        row : mapping of str to value
+            At least the columns `asked`; None is NULL.
+
+        Raises
+        ------
+        FilterError
+            If BIGINT arithmetic on the values goes beyond 64 bits.
+        """
+        with np.errstate(all="ignore"):
+            node = _Binding(row).bound(self._tree)
+        return Predicate(self.text, tuple(sorted(column_names(node))), node, self._schema)
+
+
+def may_be_relative(text: object) -> bool:
+    """Return whether an expression may use values of the row asked from, by a look at its text."""
+    return isinstance(text, str) and _OF_QUERY.search(text) is not None
+
+
+def compile_relative(text: str, schema: Schema) -> Relative:
+    """Check a ``where`` expression in which ``query.NAME`` may stand wherever a column may.
+
+    Parameters
+    ----------
+    text : str
+        The expression.
+    schema : mapping of str to Kind
+        The columns that may be used, in lower case; the row asked from has the same.
+
+    Raises
+    ------
+    FilterError, UnknownNameError
+        As `archindex.queries.where.compile_where`.
+    """
+    # Here and not above, as in `compile_where`.
+    from archindex.queries.parse import parse
+
+    node = parse(text, schema)
+    return Relative(text, tuple(sorted(query_names(node))), node, dict(schema))
+
+
+class _Binding:
+    """Puts the values of one row into a tree."""
+
+    def __init__(self, row: Mapping[str, Value]) -> None:
+        self._row = row
+        self._made: dict[int, Any] = {}
+
+    def bound(self, node: tree.Node) -> tree.Node:
+        # One node may stand in several places, and is to stay one.
+        if id(node) not in self._made:
+            self._made[id(node)] = self._bound(node)
+        return cast(tree.Node, self._made[id(node)])
+
+    def _bound(self, node: tree.Node) -> tree.Node:
+        if isinstance(node, tree.QueryRef):
+            value = self._row[node.name]
+            return tree.Constant(node.kind, None if isinstance(value, float) and math.isnan(value) else value)
+        changed: dict[str, Any] = {}
+        for part in fields(node):
+            old = getattr(node, part.name)
+            if isinstance(old, tuple) and old and all(map(is_dataclass, old)):
+                new: Any = tuple(self.bound(item) for item in old)
+                if any(a is not b for a, b in zip(old, new, strict=True)):
+                    changed[part.name] = new
+            elif part.name in ("left", "right", "operand"):
+                new = self.bound(old)
+                if new is not old:
+                    changed[part.name] = new
+        return _folded(replace(node, **changed)) if changed else node
+
+
+def _folded(node: tree.Node) -> tree.Node:
+    """Return a number made of literals as a literal."""
+    match node:
+        case tree.ToDouble(operand=tree.Constant(value=value)):
+            return tree.Constant("DOUBLE", None if value is None else float(value))
+        case tree.Math(function=name, operand=tree.Constant(value=value)):
+            return _literal(node.kind, _FUNCTIONS[name], value)
+        case tree.Arithmetic(op=op, left=tree.Constant(value=a), right=tree.Constant(value=b)):
+            return _literal(node.kind, _OPERATIONS[op], a, b)
+        case tree.Coalesce(items=items):
+            return _first(node, items)
+    return node
+
+
+def _first(node: tree.Coalesce, items: tuple[tree.Node, ...]) -> tree.Node:
+    """Return coalesce without literals that are NULL, nor what stands behind one that is not."""
+    kept: list[tree.Node] = []
+    for item in items:
+        if not isinstance(item, tree.Constant):
+            kept.append(item)
+        elif item.value is not None:
+            kept.append(item)
+            break
+    if not kept:
+        return tree.Constant(node.kind, None)
+    return kept[0] if len(kept) == 1 else replace(node, items=tuple(kept))
+
+
+def _literal(kind: str, function: Callable[..., Any], *operands: Value) -> tree.Constant:
+    if any(value is None for value in operands):
+        return tree.Constant(cast(Any, kind), None)
+    if kind == "BIGINT":
+        whole = int(function(*(int(cast(int, value)) for value in operands)))
+        if not INT64_MIN <= whole <= INT64_MAX:
+            raise FilterError("expected BIGINT arithmetic within 64 bits", got=whole)
+        return tree.Constant("BIGINT", whole)
+    number = float(function(*(np.float64(cast(float, value)) for value in operands)))
+    return tree.Constant("DOUBLE", None if math.isnan(number) else number)
+
+
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "-": lambda x: -x,
+    "abs": abs,
+    "ln": np.log,
+    "sqrt": np.sqrt,
+}
+_OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+}
