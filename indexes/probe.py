@@ -32,6 +32,7 @@ GROWTH: Final = 2.0
 """Rows of a round over those of all before it, at most: the k-th distance falls as rows are read, and with it
 what is still to be read."""
 
+_UNIT_ROUNDING: Final = 1e-5
 _ROUNDING: Final = 1e-4
 """Relative slack of squared distances in float32, within which rows are compared again in float64."""
 
@@ -186,6 +187,45 @@ class ListSearch:
             found.read(positions[start : start + step])
         nearest, away = found.result()
         return Reading(nearest, away, 0, 0, found.compared, 0.0)
+
+    def within(self, query: Floats, radius: float, allowed: Allowed | None = None) -> Reading:
+        """Find all rows within a distance of one query float32[dim], nearest first; proved.
+
+        Parameters
+        ----------
+        query : float32[dim]
+        radius : float
+            Largest distance, in the metric of the lists.
+        allowed : Allowed, optional
+            The filter; None lets all rows through.
+
+        Returns
+        -------
+        Reading
+            Only lists were read whose ball may reach into that of the query.
+        """
+        lists, metric = self.lists, self.lists.metric
+        # Points of the cosine metric are rounded, and closer than this they say little.
+        reach = radius if metric == "l2" else np.sqrt(2 * radius) + _UNIT_ROUNDING
+        squared, error = lists.squared(query)
+        closest = np.sqrt(np.maximum(squared - error, 0)) - lists.radii
+        held = lists.sizes > 0 if allowed is None else allowed.possible[: len(lists)]
+        chosen = _not_beyond(closest, np.flatnonzero(held), reach)[0]
+        positions = ranges(lists.starts[chosen], lists.sizes[chosen])
+        if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
+            positions = np.concatenate([positions, np.arange(self._listed, len(self._vectors))])
+        n_rows = len(positions)
+        if allowed is not None:
+            positions = positions[allowed.selected(positions)]
+        away = np.empty(len(positions), dtype=np.float32)
+        step = rows_per_block(len(query))
+        for start in range(0, len(positions), step):
+            rows = self._vectors[positions[start : start + step]]
+            away[start : start + step] = distances(np.broadcast_to(query, rows.shape), rows, metric)
+        inside = away <= radius
+        ids, away = self._ids[positions[inside]], away[inside]
+        order = np.lexsort((ids, away))
+        return Reading(ids[order], away[order], len(chosen), n_rows, len(positions), 0.0)
 
     def effort(self, recall: float) -> int | None:
         """Return how hard the engine has to try for a recall; None if it does not reach it."""

@@ -303,7 +303,7 @@ class Conditions:
 
 def _parts(node: tree.Node) -> Sequence[tree.Node]:
     match node:
-        case tree.Constant() | tree.ColumnRef():
+        case tree.Constant() | tree.ColumnRef() | tree.QueryRef():
             return ()
         case tree.Junction() | tree.Coalesce():
             return node.items

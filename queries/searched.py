@@ -113,6 +113,9 @@ class ListReader(Protocol):
     def among(self, query: Floats, k: int, positions: Ints) -> Reading:
         """Return the nearest of the rows at some positions."""
 
+    def within(self, query: Floats, radius: float, allowed: RowFilter | None) -> Reading:
+        """Return all rows within a distance that the filter lets through."""
+
     def effort(self, recall: float) -> int | None:
         """Return how hard the engine has to try for a recall; None if it does not reach it."""
 

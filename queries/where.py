@@ -9,9 +9,10 @@
 Allowed are ``= <> != < <= > >=``, AND, OR, NOT, BETWEEN, IN with a list of literals, LIKE with ESCAPE, all
 three also with NOT, ``IS [NOT] NULL``, ``IS [NOT] TRUE``, ``IS [NOT] FALSE``, ``+ - * /``, unary minus, abs,
 ln, sqrt, coalesce, contains with a motif (`archindex.queries.motif`), and the literals: numbers, strings
-in single quotes, TRUE, FALSE and NULL. The types are DOUBLE, BIGINT, BOOLEAN and VARCHAR. Names of columns are read in any case, and may stand in double
-quotes; ``query.NAME`` is the value that the row asked from has in a column (`archindex.queries.relative`),
-where there is such a row. A row is selected where the expression is TRUE; NULL is not TRUE.
+in single quotes, TRUE, FALSE and NULL. The types are DOUBLE, BIGINT, BOOLEAN and VARCHAR. Names of columns
+are read in any case, and may stand in double quotes; ``query.NAME`` is the value that the row asked from has
+in a column (`archindex.queries.relative`), where there is such a row. A row is selected where the expression
+is TRUE; NULL is not TRUE.
 
 What is allowed means what it means in DuckDB 2, with these differences:
 
