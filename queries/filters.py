@@ -83,6 +83,12 @@ class Filters:
                 self._filters.popitem(last=False)
         return made
 
+    def forget(self) -> None:
+        """Let go of the filters kept, and with them of the columns' files; others are made when asked for."""
+        with self._lock:
+            self._filters.clear()
+        self.table.forget()
+
 
 class Filter:
     """A ``where`` expression over the columns of a `Filters`. Made by `Filters.filter`.

@@ -124,6 +124,10 @@ class Table:
         self._made: dict[int, tuple[object, object]] = {}
         self._likes: dict[tuple[str, int], tuple[Sequence[str], Bools]] = {}
 
+    def forget(self) -> None:
+        """Let go of the conditions kept: they lead back here, and a ring is freed some time later only."""
+        self._made.clear()
+
     def __getitem__(self, name: str) -> Attribute:
         """Return a column.
 
