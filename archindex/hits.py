@@ -91,6 +91,18 @@ class Hits:
             )
         return hits
 
+    def taken(self, snapshot: Snapshot, chosen: npt.NDArray[np.int64], names: Sequence[str]) -> Hits:
+        """Return some of the hits, in a new order, with other attribute columns."""
+        place = snapshot.positions(self.ids[chosen])
+        return Hits(
+            ids=self.ids[chosen],
+            distances=self.distances[chosen],
+            architectures=tuple(self.architectures[i] for i in chosen),
+            arch_ids=tuple(self.arch_ids[i] for i in chosen),
+            attributes={name: snapshot.columns[name].take(place).to_list() for name in names},
+            plan=self.plan,
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from archindex.answers import nearest, row_ids
 from archindex.core.checks import check_int, check_vectors
 from archindex.hits import Hits, selected
+from archindex.queries.relative import may_be_relative
 from archindex.store.addresses import Address, Batch, Query
 from archindex.store.snapshot import Snapshot
 from archindex.view import View
@@ -67,7 +69,9 @@ class Retrieval(View):
         k : int
             How many; fewer come back only where fewer rows satisfy `where`.
         where : str, optional
-            Boolean SQL expression over the attribute columns, e.g. ``"cifar10_latency_ms < 14"``.
+            Boolean SQL expression over the attribute columns, e.g. ``"cifar10_latency_ms < 14"``. Where
+            `like` is a row of the index, ``query.NAME`` is its own value, as in
+            ``"cifar10_latency_ms < 0.5 * query.cifar10_latency_ms"``.
         select : str or sequence of str, optional
             Attribute columns of the hits to read, in any case; None: all.
         recall : {"fast", "balanced", "high", "exact"} or float
@@ -87,8 +91,12 @@ class Retrieval(View):
         check_int("k", k, low=1)
         names = selected(select, self.schema)
         vectors, batched = self._addresses.query_vectors(like)
-        found, plan = self._snapshot.search(vectors, k, where, recall=recall, strategy=strategy)
-        hits = Hits.of(self._snapshot, found, names, plan)
+        if may_be_relative(where):
+            rows = row_ids(self._addresses.asked(like))
+            hits = nearest(self._snapshot, vectors, rows, k, where, names, recall=recall, strategy=strategy)
+        else:
+            found, plan = self._snapshot.search(vectors, k, where, recall=recall, strategy=strategy)
+            hits = Hits.of(self._snapshot, found, names, plan)
         return hits if batched else hits[0]
 
     def decode(self, vectors: npt.ArrayLike) -> list[Decoded]:

@@ -100,8 +100,8 @@ def spread(
     References
     ----------
     Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing
-    Summaries", SIGIR 1998; with ``diversity=1`` farthest-first traversal (Gonzalez, "Clustering to Minimize the
-    Maximum Intercluster Distance", Theoretical Computer Science 1985).
+    Summaries", SIGIR 1998. With ``diversity=1`` it is farthest-first traversal: Gonzalez, "Clustering to
+    Minimize the Maximum Intercluster Distance", Theoretical Computer Science 1985.
     """
     k = check_int("k", k, low=1)
     diversity = check_float("diversity", diversity, low=0.0, high=1.0)
@@ -133,7 +133,8 @@ def cover(
     What is maximised is the facility location of the rows, the sum over all of the similarity to the nearest
     one chosen, where similarity is the largest distance less the distance. It is submodular, so that choosing
     the row that adds most, again and again, reaches at least ``1 - 1/e`` of the best choice. A row is asked
-    again what it adds only when what it added before would make it the next. Equal ones are chosen by rising id.
+    again what it adds only when what it added before would make it the next. Equal ones are chosen by rising
+    id.
 
     Of more than `GROUND` rows a sample of so many is covered by rows of a sample of `CENTRES`; the guarantee
     is for these. Every row is then assigned.

@@ -61,7 +61,7 @@ def reach(
     limit: int,
     recall: str | float = "balanced",
 ) -> Reach:
-    """Follow edges from a start, breadth first: from each row to the k nearest others that the filter lets through.
+    """Follow edges from a start, breadth first: to the k nearest others of each row that are let through.
 
     The start need not satisfy the filter; every row on the way does.
 
@@ -129,5 +129,5 @@ def reach(
 def _reach(
     ids: list[int], parents: list[int], depths: list[int], lengths: list[float], cut: bool, computed: int
 ) -> Reach:
-    whole = (np.array(values, dtype=np.int64) for values in (ids, parents, depths))
-    return Reach(*whole, np.array(lengths, dtype=np.float32), cut, computed)
+    whole = [np.array(values, dtype=np.int64) for values in (ids, parents, depths)]
+    return Reach(whole[0], whole[1], whole[2], np.array(lengths, dtype=np.float32), cut, computed)
