@@ -58,15 +58,15 @@ def norms(vectors: Floats) -> Floats:
 
 
 def distances(a: Floats, b: Floats, metric: Metric) -> Floats:
-    """Return the distance of each row of `a` float32[n, d] to the same row of `b` float32[n, d].
+    """Return the distance of each row of `b` float32[n, d] to the same row of `a` float32[n or 1, d].
 
     Counted in float64 and by difference: the cosine distance is half the squared distance of the unit
     vectors, which keeps its digits where ``1 - cos`` has none left.
     """
-    found = np.empty(len(a), dtype=np.float32)
-    step = rows_per_block(a.shape[1])
-    for start in range(0, len(a), step):
-        x = a[start : start + step].astype(np.float64)
+    found = np.empty(len(b), dtype=np.float32)
+    step = rows_per_block(b.shape[1])
+    for start in range(0, len(b), step):
+        x = (a if len(a) == 1 else a[start : start + step]).astype(np.float64)
         y = b[start : start + step].astype(np.float64)
         if metric == "l2":
             found[start : start + step] = _lengths(x - y)

@@ -95,7 +95,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
     cases = []
     hits, held = np.zeros(BINS), np.zeros(BINS)
     for i, query in enumerate(queries):
-        near = np.sqrt(lists.squared(query)[0])
+        squared = lists.squared(query)[0]
         for what, mask in _filters(rank, int(rank[rows[i]]), rng):
             mask[rows[i]] = False
             found = np.flatnonzero(mask)
@@ -103,7 +103,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
                 continue
             nearest, reach = _nearest(query, vectors, found, away[i, found], lists.metric)
             allowed = MaskFilter(mask, lists.starts)
-            at = HitCurve.bins(near, lists.spreads, reach)
+            at = HitCurve.bins(squared, lists.spreads, reach)
             list_of = np.searchsorted(lists.starts, nearest, side="right") - 1
             hits += np.bincount(at[list_of], minlength=BINS)
             held += np.bincount(at, weights=allowed.expected, minlength=BINS)

@@ -169,7 +169,7 @@ class Lists:
             Bound of the rounding error of the first (Higham, Accuracy and Stability of Numerical Algorithms,
             3.1).
         """
-        point = to_points(query[None], self.metric)[0]
+        point = query if self.metric == "l2" else to_points(query[None], self.metric)[0]
         size = np.float32(point @ point)
         squared = self._squares - 2 * (self.centroids @ point) + size
         unit = np.float32((len(point) + 8) * np.finfo(np.float32).eps)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.ranges import ranges
-from archindex.indexes._points import to_points
+from archindex.indexes._best import Best
 from archindex.indexes._scan import distances, rows_per_block
 from archindex.indexes._tables import Floats, Ints
-from archindex.indexes.base import Metric
 from archindex.indexes.curve import LEVELS, Calibration
 from archindex.indexes.lists import Lists
+from archindex.indexes.waiting import Waiting
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -22,7 +22,6 @@ Doubles = npt.NDArray[np.float64]
 FIRST_ROWS: Final = 4
 """Allowed rows that the first round is to find, for each of the k: then the k-th distance means something."""
 
-LEAST_LISTS: Final = 4
 LEAST_ROWS: Final = 64
 
 LEAST_EXPECTED: Final = 0.05
@@ -33,8 +32,6 @@ GROWTH: Final = 2.0
 what is still to be read."""
 
 _UNIT_ROUNDING: Final = 1e-5
-_ROUNDING: Final = 1e-4
-"""Relative slack of squared distances in float32, within which rows are compared again in float64."""
 
 
 class Allowed(Protocol):
@@ -126,62 +123,54 @@ class ListSearch:
         Reading or None
             None where more than `most` rows would have to be read.
         """
-        lists, n_lists = self.lists, len(self.lists)
         level = self._level(recall)
         misses = None if level is None else self.calibration.misses[level] * k
-        squared, error = lists.squared(query)
-        near = np.sqrt(squared)
-        closest = np.sqrt(np.maximum(squared - error, 0)) - lists.radii  # no row of the list is nearer
         if allowed is None:
-            weight = lists.sizes.astype(np.float64)
-            waiting = np.flatnonzero(weight)
+            weight = self.lists.sizes.astype(np.float64)
         else:
-            waiting = np.flatnonzero(allowed.possible[:n_lists])
-            weight = np.maximum(allowed.expected[:n_lists], LEAST_EXPECTED)
-        waiting = waiting[np.argsort(near[waiting])]
-        found = _Found(query, k, self._vectors, self._ids, lists.metric)
-        n_read = n_rows = 0
-        missed = expected = 0.0
+            possible, expected_in = allowed.possible, allowed.expected
+            weight = np.maximum(expected_in, LEAST_EXPECTED) * possible
+            weight = weight[: len(self.lists)]
+        waiting = Waiting(self.lists, query, weight, self.calibration.curve)
+        found = Best(query, k, self._vectors, self._ids, self.lists.metric)
+        n_read = n_rows = rounds = 0
         if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
             rest = np.arange(self._listed, len(self._vectors))
             n_rows += len(rest)
             found.read(rest if allowed is None else rest[allowed.selected(rest)])
-        rounds, outside = 0, found.compared
-        while len(waiting):
+        outside, expected = found.compared, 0.0
+        while True:
             reach = found.reach
             if np.isinf(reach):
-                wanted = max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds
-                number = max(int(np.searchsorted(np.cumsum(weight[waiting]), wanted)) + 1, LEAST_LISTS)
-                chosen, waiting = waiting[:number], waiting[number:]
+                number = waiting.by_distance(max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds)
             else:
                 if misses is None:
-                    chosen, waiting = _not_beyond(closest, waiting, reach)
+                    number = waiting.by_bound(reach)
                 else:
                     # More than expected in what was read: the same is believed of the rest.
                     more = max(1.0, (found.compared - outside + 1) / (expected + 1))
-                    chosen, waiting, missed = self._worth(near, weight * more, waiting, reach, misses)
-                if not len(chosen):
-                    break
-                sizes = np.cumsum(lists.sizes[chosen])
-                if rounds > 1 and n_rows + sizes[-1] > most:
+                    number = waiting.by_hits(reach, misses, more)
+                sizes = waiting.rows(number)
+                if rounds > 1 and number and n_rows + sizes[-1] > most:
                     return None
-                number = int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1
-                if number < len(chosen):
-                    chosen, waiting = chosen[:number], np.concatenate([chosen[number:], waiting])
-            positions = ranges(lists.starts[chosen], lists.sizes[chosen])
-            n_read += len(chosen)
-            expected += float(weight[chosen].sum())
+                number = min(number, int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1)
+            if not number:
+                break
+            starts, sizes, weighed = waiting.take(number)
+            positions = ranges(starts, sizes)
+            n_read += len(starts)
+            expected += weighed
             n_rows += len(positions)
             if n_rows > most:
                 return None
             found.read(positions if allowed is None else positions[allowed.selected(positions)])
             rounds += 1
         nearest, away = found.result()
-        return Reading(nearest, away, n_read, n_rows, found.compared, missed if len(waiting) else 0.0)
+        return Reading(nearest, away, n_read, n_rows, found.compared, waiting.missed)
 
     def among(self, query: Floats, k: int, positions: Ints) -> Reading:
         """Find the rows nearest to one query float32[dim] among those at some positions; proved."""
-        found = _Found(query, k, self._vectors, self._ids, self.lists.metric)
+        found = Best(query, k, self._vectors, self._ids, self.lists.metric)
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
             found.read(positions[start : start + step])
@@ -207,11 +196,10 @@ class ListSearch:
         lists, metric = self.lists, self.lists.metric
         # Points of the cosine metric are rounded, and closer than this they say little.
         reach = radius if metric == "l2" else np.sqrt(2 * radius) + _UNIT_ROUNDING
-        squared, error = lists.squared(query)
-        closest = np.sqrt(np.maximum(squared - error, 0)) - lists.radii
         held = lists.sizes > 0 if allowed is None else allowed.possible[: len(lists)]
-        chosen = _not_beyond(closest, np.flatnonzero(held), reach)[0]
-        positions = ranges(lists.starts[chosen], lists.sizes[chosen])
+        waiting = Waiting(lists, query, held.astype(np.float64), self.calibration.curve)
+        starts, sizes, _ = waiting.take(waiting.by_bound(reach))
+        positions = ranges(starts, sizes)
         if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
             positions = np.concatenate([positions, np.arange(self._listed, len(self._vectors))])
         n_rows = len(positions)
@@ -221,11 +209,11 @@ class ListSearch:
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
             rows = self._vectors[positions[start : start + step]]
-            away[start : start + step] = distances(np.broadcast_to(query, rows.shape), rows, metric)
+            away[start : start + step] = distances(query[None], rows, metric)
         inside = away <= radius
         ids, away = self._ids[positions[inside]], away[inside]
         order = np.lexsort((ids, away))
-        return Reading(ids[order], away[order], len(chosen), n_rows, len(positions), 0.0)
+        return Reading(ids[order], away[order], len(starts), n_rows, len(positions), 0.0)
 
     def effort(self, recall: float) -> int | None:
         """Return how hard the engine has to try for a recall; None if it does not reach it."""
@@ -235,64 +223,3 @@ class ListSearch:
     def _level(recall: float) -> str | None:
         """Return the lowest level that promises a recall; None above all."""
         return next((level for level, reached in LEVELS.items() if reached >= recall), None)
-
-    def _worth(
-        self, near: Floats, weight: Doubles, waiting: Ints, reach: float, misses: float
-    ) -> tuple[Ints, Ints, float]:
-        """Return the lists to read, best first, the others, and the neighbours expected in those."""
-        hits = self.calibration.curve(near[waiting], self.lists.spreads[waiting], reach) * weight[waiting]
-        order = np.argsort(-hits)
-        left = np.cumsum(hits[order[::-1]])[::-1]  # in this list and all after it
-        number = int(np.searchsorted(-left, -misses))
-        missed = float(left[number]) if number < len(left) else 0.0
-        return waiting[order[:number]], waiting[order[number:]], missed
-
-
-def _not_beyond(closest: Floats, waiting: Ints, reach: float) -> tuple[Ints, Ints]:
-    """Return the lists that may hold a row within `reach`, the likeliest first, and the others."""
-    worth = closest[waiting] <= reach * (1 + _ROUNDING)
-    chosen = waiting[worth]
-    return chosen[np.argsort(closest[chosen])], waiting[~worth]
-
-
-class _Found:
-    """The nearest rows met so far, with all that float32 cannot tell from the k-th."""
-
-    def __init__(self, query: Floats, k: int, vectors: Floats, ids: Ints, metric: Metric) -> None:
-        self._query, self._k, self._vectors, self._ids, self._metric = query, k, vectors, ids, metric
-        self._point = query if metric == "l2" else to_points(query[None], "cosine")[0]
-        self._positions = np.empty(0, dtype=np.int64)
-        self._squared = np.empty(0, dtype=np.float32)
-        self._limit = np.inf
-        self.compared = 0
-
-    @property
-    def reach(self) -> float:
-        """Distance in points to the k-th row; infinite while there are fewer."""
-        return float(np.sqrt(self._limit))
-
-    def read(self, positions: Ints) -> None:
-        """Compare the rows at some positions."""
-        if not len(positions):
-            return
-        self.compared += len(positions)
-        rows = self._vectors[positions]
-        gap = (rows if self._metric == "l2" else to_points(rows, "cosine")) - self._point
-        squared = np.einsum("ij,ij->i", gap, gap)
-        if self._limit < np.inf:
-            inside = squared <= self._limit * (1 + _ROUNDING)
-            positions, squared = positions[inside], squared[inside]
-        positions = np.concatenate([self._positions, positions])
-        squared = np.concatenate([self._squared, squared])
-        if len(squared) >= self._k:
-            self._limit = float(np.partition(squared, self._k - 1)[self._k - 1])
-            inside = squared <= self._limit * (1 + _ROUNDING)
-            positions, squared = positions[inside], squared[inside]
-        self._positions, self._squared = positions, squared
-
-    def result(self) -> tuple[Ints, Floats]:
-        """Return ids and distances of the k nearest, measured in float64."""
-        rows, ids = self._vectors[self._positions], self._ids[self._positions]
-        away = distances(np.broadcast_to(self._query, rows.shape), rows, self._metric)
-        order = np.lexsort((ids, away))[: self._k]
-        return ids[order], away[order]
