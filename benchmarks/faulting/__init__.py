@@ -1,0 +1,1 @@
+"""Faults made on purpose; see `benchmarks.faults` and `benchmarks.soak`."""

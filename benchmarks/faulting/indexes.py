@@ -1,0 +1,107 @@
+"""Indexes to harm: how they are built, and whether what is left of one is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import numpy as np
+
+import archindex as ax
+from archindex.store import arrange
+from archindex.store.verify import verify
+from benchmarks.faulting.answers import Asker, Tally
+from benchmarks.faulting.ledger import Ints, Operation, State, Universe, read_state
+
+DATA: Final = ("nasbench201", "nasbench_graph")
+QUERIES: Final = 12  # asked of an index that is checked
+
+
+@contextmanager
+def lists_from(rows: int) -> Iterator[None]:
+    """Give indexes lists from so many rows on, for as long as the block runs."""
+    with patch.object(arrange, "LISTED_ROWS", rows):
+        yield
+
+
+def build(path: Path, universe: Universe, rows: Ints, *, overwrite: bool = False) -> None:
+    """Build an index of some rows."""
+    ax.build(path, universe.tables(rows), engine="hnsw", overwrite=overwrite).close()
+
+
+def draw(rng: np.random.Generator, state: State, kind: str, generation: int, most: int = 64) -> Operation:
+    """Draw an operation of a kind: ``add``, ``measure``, ``remove``, or one that changes no row."""
+    if kind not in ("add", "measure", "remove"):
+        return {"op": kind}
+    there = state.ids >= 0
+    n = int(rng.integers(1, most + 1))
+    if kind == "remove" or (kind == "add" and there.mean() > 0.9):
+        rows = rng.choice(np.flatnonzero(there), size=n, replace=False)
+        return {"op": "remove", "rows": rows.tolist()}
+    pool = np.flatnonzero(~there) if kind == "add" else np.arange(len(there))
+    rows = rng.choice(pool, size=min(n, len(pool)), replace=False)
+    generation = 0 if kind == "add" and rng.random() < 0.25 else generation
+    return {"op": "add", "rows": rows.tolist(), "generations": [generation] * len(rows)}
+
+
+def carry_out(universe: Universe, index: ax.Index, operation: Operation) -> Any:
+    """Do an operation, and return what the index answers."""
+    if operation["op"] in ("publish", "compact"):
+        made: Callable[[], Any] = getattr(index, operation["op"])
+        return made().number
+    addresses = universe.addresses(operation["rows"])
+    if operation["op"] == "remove":
+        return index.remove(addresses)
+    values = universe.values(operation["rows"], operation["generations"])
+    return index.add(addresses, values if any(operation["generations"]) else None).tolist()
+
+
+def check(
+    universe: Universe, path: Path, legal: list[State], rng: np.random.Generator, tally: Tally
+) -> State:
+    """Read everything of an index, verify it, ask it, write to it, and read again; return its state.
+
+    Parameters
+    ----------
+    universe : Universe
+        All rows.
+    path : Path
+        The index.
+    legal : list of State
+        What it may hold.
+    rng : Generator
+        Of the queries and the write.
+    tally : Tally
+        What was asked.
+
+    Raises
+    ------
+    AssertionError
+        If something is wrong.
+    ArchindexError
+        If it cannot be opened or written to.
+    """
+    with ax.open(path) as index:
+        seen, at = read_state(universe, index)
+        expected = next((state for state in legal if state.digest == seen.digest), None)
+        if expected is None:
+            lost = min(np.count_nonzero(state.ids != seen.ids) for state in legal)
+            raise AssertionError(f"lost: {lost} rows and more are not as acknowledged")
+        asker = Asker(universe, index, seen, at)
+        for _ in range(QUERIES):
+            asker.ask(rng, tally)
+    found = verify(path)
+    assert found.ok, "; ".join(found.problems)
+    state = expected.copy()
+    operation = draw(rng, state, str(rng.choice(["add", "measure", "remove"])), 1_000_000)
+    told = state.apply(operation)
+    with ax.open(path) as index:
+        answer = carry_out(universe, index, operation)
+        assert answer == (told if operation["op"] == "add" else len(operation["rows"])), "a wrong answer"
+    with ax.open(path) as index:
+        seen, _ = read_state(universe, index)
+    assert seen.digest == state.digest, "the write afterwards is not there as it should be"
+    return state

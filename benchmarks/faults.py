@@ -1,0 +1,20 @@
+"""Faults made on purpose: what is lost, what is noticed, and what is mended; one section for each claim.
+
+Run with ``ARCHINDEX_DATA=... python -m benchmarks.faults SECTION ...`` (no section: all of them). ``--quick``
+takes little of everything, to see that it runs. `benchmarks.soak` is the long one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.sections import main
+
+SECTIONS: Final[dict[str, str]] = {
+    "kills": "kill -9 at random moments of every command that writes: nothing acknowledged is lost",
+}
+"""Module of `benchmarks.faulting` for each claim."""
+
+
+if __name__ == "__main__":
+    main(__doc__ or "", "benchmarks.faulting", SECTIONS, "faults")
