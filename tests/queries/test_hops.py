@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -88,17 +90,11 @@ def test_it_is_a_breadth_first_search(
         path = found.path(i)
         assert path[-1] == row_id
         assert len(path) == depth[row_id]
-        steps = [own, *path]
-        for a, b in zip(steps, steps[1:], strict=False):
+        steps: list[int | None] = [own, *path]
+        for a, b in pairwise(steps):
             here = point if a is None else VECTORS[PLACE[a]]
             assert b in edges(here, a, among, k)
-        last = (
-            point
-            if len(path) == 1 and own is None
-            else VECTORS[PLACE[steps[-2] or 0]]
-            if steps[-2] is not None
-            else point
-        )
+        last = point if steps[-2] is None else VECTORS[PLACE[steps[-2]]]
         assert found.lengths[i] == pytest.approx(np.linalg.norm(VECTORS[PLACE[row_id]] - last), abs=1e-5)
 
 
