@@ -154,4 +154,4 @@ class Retrieval(View):
         from archindex.search.walk import Walk
 
         # A view of its own, which stays while this index is written to and refreshed.
-        return Walk(Pool(Snapshot(self.path), where), objective, seed=seed, maximize=maximize)
+        return Walk(Pool(Snapshot(self.path, self._version), where), objective, seed=seed, maximize=maximize)

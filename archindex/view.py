@@ -16,6 +16,7 @@ from archindex.hits import Record
 from archindex.queries.columns import Schema
 from archindex.spaces.base import Architecture
 from archindex.store.addresses import Address, Addresses, architecture_of, pack
+from archindex.store.history import VersionEntry, versions
 from archindex.store.snapshot import Snapshot
 from archindex.store.version import VersionInfo
 
@@ -27,16 +28,21 @@ class View:
     ----------
     path : str or Path
         Folder of the index.
+    version : int or str, optional
+        Number or name of a version; see `archindex.open`.
 
     Raises
     ------
     IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
         If the folder cannot be opened.
+    UnknownNameError
+        If there is no such version.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, version: int | str | None = None) -> None:
         self.path = check_path(path)
-        self._snapshot = Snapshot(self.path)
+        self._snapshot = Snapshot(self.path, version)
+        self._version = None if version is None else self._snapshot.info.number
         self._addresses = Addresses(self._snapshot)
 
     def __len__(self) -> int:
@@ -70,6 +76,11 @@ class View:
         return self._snapshot
 
     @property
+    def versions(self) -> list[VersionEntry]:
+        """The versions that are there, oldest first; `open` takes their numbers and names."""
+        return versions(self.path)
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """Names of the search spaces in the index."""
         return self._addresses.spaces
@@ -79,8 +90,8 @@ class View:
         self._snapshot.close()
 
     def refresh(self) -> None:
-        """Show what has been written since."""
-        old, self._snapshot = self._snapshot, Snapshot(self.path)
+        """Show what has been written since; to a version that was opened by number or name nothing is."""
+        old, self._snapshot = self._snapshot, Snapshot(self.path, self._version)
         self._addresses = Addresses(self._snapshot)
         old.close()
 
@@ -120,7 +131,7 @@ class View:
             architecture=architecture_of(row),
             attributes={name: self._snapshot.columns[name].take(place).to_list()[0] for name in self.schema},
             measurements=tuple(self._snapshot.measurements(row.row_id)),
-            vector=np.array(self._snapshot.vectors[place[0]]),
+            vector=self._snapshot.vectors_of(np.array([row.row_id]))[0],
         )
 
     def encode(self, architectures: Sequence[Architecture | str]) -> npt.NDArray[np.float32]:

@@ -14,6 +14,7 @@
     │       ├── IndexMissingError      nothing there, or not an index              (also FileNotFoundError)
     │       ├── IndexExistsError       something is there already                  (also FileExistsError)
     │       ├── IndexVersionError      written by a newer archindex
+    │       ├── ReadOnlyError          an older version, which is not written to
     │       └── EncoderMismatchError   made by another encoder
     ├── CorruptIndexError          a file of the index is damaged
     ├── IndexLockedError           another process is writing to the index
@@ -127,6 +128,10 @@ class IndexExistsError(IndexFolderError, FileExistsError):
 
 class IndexVersionError(IndexFolderError):
     """The index was written in a newer format than this archindex reads."""
+
+
+class ReadOnlyError(IndexFolderError):
+    """A version was opened by number or name; only the index as it is now is written to."""
 
 
 class EncoderMismatchError(IndexFolderError):

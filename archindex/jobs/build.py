@@ -31,9 +31,10 @@ from archindex.indexes import ENGINES, VectorIndex, choose_engine, make_index
 from archindex.indexes.base import METRICS, Metric
 from archindex.spaces.registry import space
 from archindex.store.files import read_json, remove_tree, sync_tree, write_atomic, write_json
+from archindex.store.publishing import create_version
 from archindex.store.rows import Rows
 from archindex.store.version import VersionInfo
-from archindex.store.writer import check_target, create_version, writing
+from archindex.store.writer import check_target, writing
 
 CHUNK: Final = 8192
 """Graphs that are encoded between two marks of progress."""

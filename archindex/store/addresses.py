@@ -111,6 +111,24 @@ class Addresses:
         rows = [self.row(address, sole=True) for address in _listed(addresses)]
         return [row for row in rows if row is not None]
 
+    def present_rows(self, addresses: Iterable[Address]) -> list[RowInfo]:
+        """Return the rows at some addresses, all of which are in the index.
+
+        Raises
+        ------
+        ArgumentError, ArchitectureError, UnknownNameError
+            As `sole_rows`, and where an architecture is not in the index.
+        """
+        found = []
+        for address in _listed(addresses):
+            row = self.row(address, sole=True)
+            if row is None:
+                raise UnknownNameError(
+                    "expected architectures of the index", got=str(address), fix="add takes new ones"
+                )
+            found.append(row)
+        return found
+
     def row(self, address: Address, *, sole: bool = False) -> RowInfo | None:
         """Return the row at an address, or None if a well-formed architecture is not in the index.
 
@@ -186,6 +204,29 @@ class Addresses:
             vectors[i] = point[0]
         return vectors, True
 
+    def asked(self, like: Query) -> list[RowInfo | Architecture | None]:
+        """Return for each point of a query its row, or the architecture that has none; None for a vector.
+
+        Raises
+        ------
+        ArchitectureError, UnknownNameError
+            As `architecture`.
+        """
+        if isinstance(like, np.ndarray) and like.dtype.kind in "fiu":
+            return [None] * (len(like) if like.ndim > 1 else 1)
+        items = _items(like)
+        if items is None:
+            items = [like]
+        elif any(isinstance(x, (float, np.floating)) for x in items) and all(map(_is_number, items)):
+            return [None]
+        named = [item for item in items if not isinstance(item, (list, tuple, np.ndarray))]
+        by_name = self._rows_by_name(named)
+        rows = iter([by_name.get(_name(item) or "") or self.row(item) for item in named])
+        return [
+            None if isinstance(item, (list, tuple, np.ndarray)) else next(rows) or self.architecture(item)
+            for item in items
+        ]
+
     def vectors(self, addresses: Sequence[Address]) -> npt.NDArray[np.float32]:
         """Return the vector at each address, shape (n, dim): looked up where it is known, else encoded."""
         vectors = np.empty((len(addresses), self._snapshot.info.dim), dtype=np.float32)
@@ -193,7 +234,7 @@ class Addresses:
         rows = [by_name.get(_name(address) or "") or self.row(address) for address in addresses]
         there = [i for i, row in enumerate(rows) if row is not None]
         ids = np.array([row.row_id for row in rows if row is not None], dtype=np.int64)
-        vectors[there] = self._snapshot.vectors[self._snapshot.positions(ids)]
+        vectors[there] = self._snapshot.vectors_of(ids)
         strangers = [i for i, row in enumerate(rows) if row is None]
         if strangers:
             graphs = pack([self.architecture(addresses[i]) for i in strangers])

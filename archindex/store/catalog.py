@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import disk_errors
 from archindex.core.errors import CorruptIndexError, StorageError
 from archindex.core.metrics import MeasurementSpec, Series
 from archindex.store.folder import verify_command
@@ -184,12 +185,33 @@ def amend_catalog(
                 "DELETE FROM measurements m USING fresh f "
                 "WHERE m.row_id = f.row_id AND m.series_id = f.series_id"
             )
-            con.execute("INSERT INTO measurements SELECT row_id, series_id, value FROM fresh")
+            # NaN: a measurement that was taken away. Its series stays.
+            con.execute(
+                "INSERT INTO measurements SELECT row_id, series_id, value FROM fresh WHERE NOT isnan(value)"
+            )
         if removed:
             gone = {"row_id": np.array(sorted(removed), dtype=np.int64)}  # noqa: F841 - read by its name
             for table in ("measurements", "architectures"):
                 con.execute(f"DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM gone)")
         con.execute("COMMIT")
+
+
+def rewrite_catalog(path: Path) -> None:
+    """Write a catalogue file anew, without the room that removed rows left behind.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    beside = path.with_name("catalog.new")
+    with _writing(beside) as con:
+        old = str(path).replace("'", "''")
+        con.execute(f"ATTACH '{old}' AS old (READ_ONLY)")
+        con.execute(f"COPY FROM DATABASE old TO {beside.stem}")
+        con.execute("DETACH old")
+    with disk_errors("the catalogue"):
+        beside.replace(path)
 
 
 @contextmanager

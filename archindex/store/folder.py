@@ -12,9 +12,18 @@ from archindex.store.files import read_json
 
 FolderKind = Literal["nothing", "index", "damaged", "unfinished", "foreign"]
 
-_OURS: Final = {"versions", "building", "writer.lock", "log", "manifest.json", "manifest.json.new"}
+_OURS: Final = {
+    "versions",
+    "building",
+    "snapshots",
+    "writer.lock",
+    "log",
+    "manifest.json",
+    "manifest.json.new",
+}
 _VERSION: Final = re.compile(r"\d{6}")
 _LOG: Final = re.compile(r"\d{6}\.log(\.new)?")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*\.json(\.new)?")
 
 
 def folder_kind(path: Path) -> FolderKind:
@@ -52,6 +61,7 @@ def only_ours(path: Path) -> bool:
         all(entry.name in _OURS for entry in path.iterdir())
         and _all_match(path / "versions", re.compile(r"new|\d{6}"))
         and _all_match(path / "log", _LOG)
+        and _all_match(path / "snapshots", _NAME)
         and is_our_work(path / "building")
     )
 

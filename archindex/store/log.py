@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import re
 import zlib
@@ -45,7 +46,7 @@ class Delta:
     added : dict from int to AddedRow
         New rows by row id, in order.
     values : dict from int to dict from MeasurementSpec to float
-        New and changed measurements by row id, of new rows and of old ones.
+        New and changed measurements by row id, of new rows and of old ones; NaN: taken away.
     removed : set of int
         Row ids taken out of the published version.
     next_row_id : int
@@ -77,7 +78,7 @@ class Delta:
 
 
 def encode_add(rows: Iterable[AddedRow], values: Mapping[int, Mapping[MeasurementSpec, float]]) -> bytes:
-    """Return the log line of an add."""
+    """Return the log line of an add, or of new measurements alone; NaN takes one away."""
     specs = list(dict.fromkeys(spec for by_spec in values.values() for spec in by_spec))
     place = {spec: i for i, spec in enumerate(specs)}
     return _line(
@@ -93,7 +94,9 @@ def encode_add(rows: Iterable[AddedRow], values: Mapping[int, Mapping[Measuremen
             ],
             "specs": [asdict(spec) for spec in specs],
             "values": [
-                [i, place[spec], value] for i, by_spec in values.items() for spec, value in by_spec.items()
+                [i, place[spec], None if math.isnan(value) else value]
+                for i, by_spec in values.items()
+                for spec, value in by_spec.items()
             ],
         }
     )
@@ -152,17 +155,17 @@ def replay(path: Path, dim: int) -> tuple[Delta, int]:
     start = 0
     while start < len(data):
         end = data.find(b"\n", start)
-        line = data[start:end]
-        if end < 0:
+        # A torn record lacks more than its end: one that is whole but for its last byte was damaged there.
+        if end < 0 and not _fits(data[start:-1]):
             break
-        crc, _, body = line.partition(b" ")
-        if crc != b"%08x" % zlib.crc32(body):
+        line = data[start:end]
+        if end < 0 or not _fits(line):
             raise CorruptIndexError(
                 "expected a log of whole records",
                 got=f"{path}, damaged at byte {start}",
                 fix="restore it from a copy",
             )
-        _apply(delta, json.loads(body), dim)
+        _apply(delta, json.loads(line.partition(b" ")[2]), dim)
         start = end + 1
     return delta, start
 
@@ -184,6 +187,12 @@ def cut_torn_record(path: Path, whole: int) -> None:
             os.fsync(log.fileno())
 
 
+def _fits(line: bytes) -> bool:
+    """Return whether a line, without its end, has the CRC that it states."""
+    crc, _, body = line.partition(b" ")
+    return crc == b"%08x" % zlib.crc32(body)
+
+
 def _apply(delta: Delta, record: dict[str, Any], dim: int) -> None:
     if record["op"] == "remove":
         delta.remove(record["ids"])
@@ -201,7 +210,7 @@ def _apply(delta: Delta, record: dict[str, Any], dim: int) -> None:
         )
     values: dict[int, dict[MeasurementSpec, float]] = {}
     for row_id, place, value in record["values"]:
-        values.setdefault(row_id, {})[specs[place]] = value
+        values.setdefault(row_id, {})[specs[place]] = math.nan if value is None else value
     delta.add(rows, values)
 
 

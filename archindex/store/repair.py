@@ -15,13 +15,14 @@ from archindex.core.canonical import graph_sizes
 from archindex.core.disk import disk_errors
 from archindex.core.errors import ArchindexError, CorruptIndexError
 from archindex.encoders import Encoder, load_encoder, make_encoder
-from archindex.indexes import make_index
 from archindex.queries.columns import Column
 from archindex.spaces.registry import space
 from archindex.store.arrange import new_order, write_arrays, write_lists
 from archindex.store.catalog import Catalog
 from archindex.store.columns import derive_columns, write_columns
 from archindex.store.folder import version_numbers
+from archindex.store.manifest import write_manifest
+from archindex.store.publishing import built_engine, staging
 from archindex.store.version import (
     VersionInfo,
     check_files,
@@ -30,9 +31,7 @@ from archindex.store.version import (
     parse_version,
     publish,
     version_folder,
-    write_manifest,
 )
-from archindex.store.writer import staging
 
 SIZES: Final = ("n_ops", "depth")
 """Columns that are worked out from the graphs."""
@@ -93,8 +92,7 @@ def rebuild(path: Path, number: int) -> None:
         )
         shutil.copytree(folder, staged, ignore=ignore, dirs_exist_ok=True)
         vectors, ids = load_arrays(folder)
-        engine = make_index(info.engine, info.dim, info.metric, info.seed, **info.engine_arguments)
-        engine.build(vectors, ids)
+        engine = built_engine(info, vectors, ids)
         if info.engine != "exact":
             engine.save(staged / "ann")
         lists, order = new_order(vectors, info.metric, info.seed)
@@ -107,7 +105,12 @@ def rebuild(path: Path, number: int) -> None:
         log = log_path(path, number)
         publish(
             path,
-            replace(info, number=number + 1, created=datetime.now(UTC).isoformat(timespec="seconds")),
+            replace(
+                info,
+                number=number + 1,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                made_by="repair",
+            ),
             log=log.read_bytes() if log.exists() else b"",
         )
 

@@ -12,11 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.errors import (
-    ArgumentError,
-    CorruptIndexError,
-    UnknownNameError,
-)
+from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.core.metrics import Measurement, MeasurementSpec, Series, check_range
 from archindex.encoders import Encoder, load_encoder
 from archindex.indexes import ExactIndex, VectorIndex, load_index
@@ -28,10 +24,10 @@ from archindex.store.arrange import LISTED_FOLDER
 from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
 from archindex.store.delta_columns import DeltaColumns
-from archindex.store.lease import Lease
-from archindex.store.log import Delta, replay
+from archindex.store.log import Delta
+from archindex.store.opening import load_array, read_consistent, read_published
 from archindex.store.rows import RowInfo
-from archindex.store.version import VersionInfo, current_version, log_path, read_version, version_folder
+from archindex.store.version import version_folder
 
 _ARCH_ID = re.compile(r"[0-9a-f]{6,24}")
 
@@ -43,6 +39,8 @@ class Snapshot:
     ----------
     path : Path
         Folder of the index.
+    version : int or str, optional
+        Number or name of a version, to see what it held when it was published; None: all that was written.
 
     Attributes
     ----------
@@ -50,8 +48,6 @@ class Snapshot:
         The published version.
     ids : ndarray of int64, shape (n,)
         Row id at each position.
-    vectors : ndarray of float32, shape (n, dim)
-        Embedding at each position; memory-mapped while the log is empty.
     whole_log : int
         Bytes of whole records in the log.
 
@@ -59,29 +55,64 @@ class Snapshot:
     ------
     IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
         If the folder cannot be opened.
+    UnknownNameError
+        If there is no such version (any more).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, version: int | str | None = None) -> None:
         self.path = path
-        self.info, self._delta, self.whole_log, self._lease = _read_consistent(path)
+        self.info, self._delta, self.whole_log, self._lease = (
+            read_consistent(path) if version is None else read_published(path, version)
+        )
         self.folder = version_folder(path, self.info.number)
         self.catalog = Catalog(self.folder / "catalog.duckdb")
-        self._base_ids = _load_array(self.folder / "ids.npy", (self.info.n_rows,), np.int64)
-        base_vectors = _load_array(self.folder / "vectors.npy", (self.info.n_rows, self.info.dim), np.float32)
+        self._base_ids = load_array(self.folder / "ids.npy", (self.info.n_rows,), np.int64)
+        self._base_vectors: npt.NDArray[np.float32] = load_array(
+            self.folder / "vectors.npy", (self.info.n_rows, self.info.dim), np.float32
+        )
         self._columns = ColumnFolder(self.folder / "columns")
         delta = self._delta
         self.ids: npt.NDArray[np.int64] = self._base_ids
-        self.vectors: npt.NDArray[np.float32] = base_vectors
         self._kept: npt.NDArray[np.bool_] | None = None
         if delta.removed:
             self._kept = ~np.isin(self._base_ids, np.fromiter(delta.removed, np.int64))
-            self.ids, self.vectors = self._base_ids[self._kept], base_vectors[self._kept]
+            self.ids = self._base_ids[self._kept]
         if delta.added:
             self.ids = np.concatenate([self.ids, np.fromiter(delta.added, np.int64)])
-            self.vectors = np.concatenate([self.vectors, np.stack([r.vector for r in delta.added.values()])])
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """Embedding at each position, float32 (n, dim); memory-mapped while the log is empty, else a copy.
+
+        A copy is made when it is first asked for: writing needs none.
+        """
+        vectors = self._base_vectors if self._kept is None else self._base_vectors[self._kept]
+        if self._delta.added:
+            vectors = np.concatenate([vectors, np.stack([r.vector for r in self._delta.added.values()])])
+        return vectors
+
+    def vectors_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the embeddings of some rows, float32 (len(ids), dim), without a copy of all.
+
+        Raises
+        ------
+        UnknownNameError
+            If a row id is not in the index.
+        """
+        if self._kept is None and not self._delta.added:
+            return np.asarray(self._base_vectors[self.positions(ids)])
+        place = self.positions(ids)
+        published = len(self.ids) - len(self._delta.added)
+        old = place < published
+        found = np.empty((len(ids), self.info.dim), dtype=np.float32)
+        base = place[old] if self._kept is None else np.flatnonzero(self._kept)[place[old]]
+        found[old] = self._base_vectors[base]
+        for i in np.flatnonzero(~old):
+            found[i] = self._delta.added[int(ids[i])].vector
+        return found
 
     @property
     def delta(self) -> Delta:
@@ -273,9 +304,18 @@ class Snapshot:
 
     def measurements(self, row_id: int) -> list[Measurement]:
         """Return every measurement of one row, each training seed by itself."""
-        values = self.catalog.values(np.array([row_id]))[row_id]
-        values.update(self._delta.values.get(row_id, {}))
-        return [Measurement(spec, value) for spec, value in values.items()]
+        found = self.measured(np.array([row_id]))[row_id]
+        return [Measurement(spec, value) for spec, value in found.items()]
+
+    def measured(self, ids: npt.NDArray[np.int64]) -> dict[int, dict[MeasurementSpec, float]]:
+        """Return all measurements of the given rows, by row id and spec."""
+        found = self.catalog.values(ids)
+        for row_id, by_spec in found.items():
+            by_spec.update(self._delta.values.get(row_id, {}))
+        return {
+            row_id: {spec: value for spec, value in by_spec.items() if value == value}
+            for row_id, by_spec in found.items()
+        }
 
     def specs(self) -> list[MeasurementSpec]:
         """Return the spec of every series in the index."""
@@ -286,44 +326,15 @@ class Snapshot:
         """Let go of the files; a writer may remove them from now on."""
         self.catalog.close()
         self._lease.close()
+        # What leads back to itself is freed some time later, and until then its files count as open.
+        if "filters" in self.__dict__:
+            self.filters.forget()
+        for name in ("columns", "searched", "filters"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _id_order(self) -> npt.NDArray[np.int64]:
         return np.argsort(self.ids, kind="stable")
-
-
-def _read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:
-    """Read manifest, version and log that belong together, while a writer may be publishing.
-
-    A version that was still the current one after the lease was taken stays for as long as the lease.
-    """
-    for _ in range(20):
-        number = current_version(path)
-        lease = Lease(version_folder(path, number))
-        try:
-            info = read_version(path, number)
-            delta, whole = replay(log_path(path, number), info.dim)
-        except CorruptIndexError:
-            lease.close()
-            if current_version(path) == number:
-                raise
-            continue
-        if current_version(path) == number:
-            return info, delta, whole, lease
-        lease.close()
-    raise CorruptIndexError("expected to read the index between two writes", got="20 new versions meanwhile")
-
-
-def _load_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except Exception:  # of a damaged header, NumPy raises many kinds
-        raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
-    if array.shape != shape or array.dtype != dtype:
-        raise CorruptIndexError(
-            f"expected {np.dtype(dtype)} of shape {shape} in {path.name}", got=array.shape
-        )
-    return array
 
 
 def check_measurements(series: tuple[Series, ...], n: int) -> None:

@@ -22,6 +22,8 @@ from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
 from archindex.store.folder import repair_command, version_numbers
 from archindex.store.log import replay
+from archindex.store.manifest import current_version
+from archindex.store.names import damaged_names, read_names
 from archindex.store.repair import (
     can_be_made,
     derive,
@@ -33,7 +35,6 @@ from archindex.store.repair import (
 from archindex.store.version import (
     VersionInfo,
     check_files,
-    current_version,
     log_path,
     parse_version,
     version_folder,
@@ -53,11 +54,14 @@ class Problem:
         What is wrong with it.
     repairable : bool
         Whether `verify` with `repair` makes it good.
+    snapshot : str
+        Name of the snapshot that it is in; ``""``: in the index as it is now.
     """
 
     file: str
     text: str
     repairable: bool
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,8 @@ def verify(path: Path, *, repair: bool = False, progress: Progress = silent) -> 
         with writing(path):
             repaired = tuple(_repair(path, progress))
         found = _examine(path, progress)
-    return Report(tuple(name for name, _ in _CHECKS), found, repaired, _next_step(path, found))
+    checks = (*(name for name, _ in _CHECKS), "snapshots")
+    return Report(checks, found, repaired, _next_step(path, found))
 
 
 def _examine(path: Path, progress: Progress) -> tuple[Problem, ...]:
@@ -134,7 +139,25 @@ def _examine(path: Path, progress: Progress) -> tuple[Problem, ...]:
             raise
         text = f"{error.expected}, got {error.got}"
         return (Problem("manifest.json", text, newest_sound_version(path) is not None),)
-    return _problems(path, number, progress)
+    return _problems(path, number, progress) or _snapshot_problems(path, number)
+
+
+def _snapshot_problems(path: Path, current: int) -> tuple[Problem, ...]:
+    """Return what is wrong with the versions that are kept under a name, and with the names."""
+    lost = tuple(
+        Problem(f"snapshots/{file.name}", f"snapshots/{file.name} was altered", False)
+        for file in damaged_names(path)
+    )
+    if lost:
+        return lost
+    found = []
+    for one in read_names(path).values():
+        if one.version != current:
+            found += [
+                Problem(problem.file, f"snapshot {one.name}: {problem.text}", False, snapshot=one.name)
+                for problem in _problems(path, one.version, silent)
+            ]
+    return tuple(found)
 
 
 def _repair(path: Path, progress: Progress) -> Iterator[str]:
@@ -159,6 +182,11 @@ def _next_step(path: Path, found: Sequence[Problem]) -> str:
         return ""
     if all(problem.repairable for problem in found):
         return repair_command(path)
+    if found[0].snapshot:
+        drop = f"archindex snapshot rm {shlex.quote(str(path))} {found[0].snapshot}"
+        return f"restore versions/ from a copy, or do without the snapshot: {drop}"
+    if found[0].file.startswith("snapshots/"):
+        return f"restore {found[0].file} from a copy, or remove it and the name with it"
     try:
         data = parse_version(version_folder(path, current_version(path))).data
     except ArchindexError:

@@ -5,6 +5,7 @@
     PATH/
         manifest.json               format, current version
         writer.lock                 held by the one process that writes
+        snapshots/NAME.json         which version the name stands for
         versions/000001/
             version.json            what made it: encoder, engine, data; checksums of every file
             catalog.duckdb          architectures and measurements: the truth
@@ -26,12 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from archindex.core.disk import disk_errors
-from archindex.core.errors import (
-    CorruptIndexError,
-    EncoderMismatchError,
-    IndexMissingError,
-    IndexVersionError,
-)
+from archindex.core.errors import CorruptIndexError, EncoderMismatchError, IndexMissingError
 from archindex.indexes import Metric
 from archindex.store.files import (
     file_digest,
@@ -43,11 +39,11 @@ from archindex.store.files import (
     write_atomic,
     write_json,
 )
-from archindex.store.folder import folder_kind, repair_command, verify_command, version_numbers
+from archindex.store.folder import repair_command, verify_command
 from archindex.store.lease import unless_leased
-
-FORMAT_VERSION: Final = 1
-"""Number of the on-disk format; a reader refuses higher ones."""
+from archindex.store.manifest import current_version, write_manifest
+from archindex.store.migrations import FORMAT_VERSION, present_form
+from archindex.store.names import kept_versions
 
 CHECKED_AT_OPEN: Final = 64 << 20
 """Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
@@ -88,6 +84,8 @@ class VersionInfo:
         UTC time, ISO 8601.
     archindex : str
         Version of archindex that wrote it.
+    made_by : {"build", "publish", "compact", "merge", "repair", "unknown"}
+        What made it; ``"unknown"`` in format 1.
     files : mapping
         ``{relative path: {"bytes": n, "blake2b": digest}}``.
     """
@@ -105,6 +103,7 @@ class VersionInfo:
     next_row_id: int
     created: str
     archindex: str
+    made_by: str
     engine_arguments: Mapping[str, int | None] = field(default_factory=dict)
     data_digests: tuple[str, ...] = ()
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -123,61 +122,6 @@ def log_path(path: Path, number: int) -> Path:
 def staging_folder(path: Path) -> Path:
     """Return the folder in which the next version is being written."""
     return path / "versions" / "new"
-
-
-def current_version(path: Path) -> int:
-    """Return the number of the published version.
-
-    Raises
-    ------
-    IndexMissingError
-        If there is no index at `path`.
-    IndexVersionError
-        If it was written in a newer format.
-    CorruptIndexError
-        If the manifest is damaged, or lost while there are versions.
-    """
-    try:
-        manifest = read_json(path / "manifest.json")
-    except FileNotFoundError:
-        raise missing(path) from None
-    except NotADirectoryError:
-        raise IndexMissingError(
-            "expected the folder of an index", got=str(path), fix="that is a file"
-        ) from None
-    except CorruptIndexError:
-        raise _bad_manifest(path, "a damaged one") from None
-    written, current = manifest.get("format_version"), manifest.get("current")
-    if isinstance(written, int) and written > FORMAT_VERSION:
-        raise IndexVersionError(
-            f"expected an index of format {FORMAT_VERSION} or older",
-            got=written,
-            fix="pip install -U archindex",
-        )
-    if not isinstance(written, int) or not isinstance(current, int):
-        raise _bad_manifest(path, "one without a format or a version")
-    return current
-
-
-def missing(path: Path) -> IndexMissingError | CorruptIndexError:
-    """Build the error for a path without a manifest, saying what to type."""
-    kind = folder_kind(path)
-    if kind == "damaged":
-        return _bad_manifest(path, "no such file")
-    if not path.exists():
-        got, fix = f"{path}, which does not exist", f"archindex build {path} --data nasbench201"
-    elif kind == "unfinished":
-        got, fix = f"{path}, an unfinished build", "run the same archindex build again to finish it"
-    else:
-        got, fix = f"{path}, without manifest.json", "give the folder that archindex build wrote"
-    return IndexMissingError("expected the folder of an index", got=got, fix=fix)
-
-
-def _bad_manifest(path: Path, got: str) -> CorruptIndexError:
-    fix = repair_command(path) if version_numbers(path) else "give the folder that archindex build wrote"
-    return CorruptIndexError(
-        f"expected manifest.json of the index {path} as it was written", got=got, fix=fix
-    )
 
 
 def read_version(path: Path, number: int) -> VersionInfo:
@@ -208,17 +152,16 @@ def parse_version(folder: Path) -> VersionInfo:
 
     Raises
     ------
+    IndexVersionError
+        If it was written in a newer format.
     CorruptIndexError
         If it is missing or damaged.
     """
     try:
-        content = read_json(folder / "version.json")
+        file = folder / "version.json"
+        content = present_form(read_json(file), file)
         return VersionInfo(
-            **{
-                **content,
-                "data": tuple(content["data"]),
-                "data_digests": tuple(content.get("data_digests", ())),
-            }
+            **{**content, "data": tuple(content["data"]), "data_digests": tuple(content["data_digests"])}
         )
     except FileNotFoundError:
         raise CorruptIndexError("expected a version as the manifest names it", got=str(folder)) from None
@@ -274,7 +217,7 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
     """Make the staged version the current one: flush, rename, then switch the manifest.
 
     A crash at any moment leaves either the old version current or the new one. Older versions go, but for the
-    one before, which readers may just be opening, and those that readers hold.
+    one before, which readers may just be opening, those that readers hold, and those that have a name.
 
     Parameters
     ----------
@@ -293,7 +236,7 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
     staged, final = staging_folder(path), version_folder(path, info.number)
     with disk_errors("a new version of the index"):
         described = VersionInfo(**{**asdict(info), "files": list_files(staged)})
-        write_json(staged / "version.json", asdict(described))
+        write_json(staged / "version.json", {"format_version": FORMAT_VERSION, **asdict(described)})
         sync_tree(staged)
         remove_tree(final)
         try:
@@ -308,17 +251,18 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
             if _published(path) != info.number:
                 _drop(path, info.number)
             raise
-        for number in _folders(path):
-            if number < info.number - 1:
-                with unless_leased(version_folder(path, number)) as free:
-                    if free:
-                        _drop(path, number)
+        drop_old_versions(path, info.number - 1)
     return described
 
 
-def write_manifest(path: Path, number: int) -> None:
-    """Make a version the current one."""
-    write_json(path / "manifest.json", {"format_version": FORMAT_VERSION, "current": number})
+def drop_old_versions(path: Path, before: int) -> None:
+    """Remove the versions with a number below `before` that have no name and that no reader holds."""
+    kept = kept_versions(path)
+    for number in _folders(path):
+        if number < before and kept is not None and number not in kept:
+            with unless_leased(version_folder(path, number)) as free:
+                if free:
+                    _drop(path, number)
 
 
 def discard_unpublished(path: Path, current: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import archindex as ax
-from archindex.store import snapshot as snapshot_module
+from archindex.store import opening
 from archindex.store.lease import Lease, unless_leased
 from archindex.store.log import Delta, replay
 
@@ -104,7 +104,7 @@ def test_a_version_published_before_the_lease_is_taken(
                 publish(index_path, 3)
             super().__init__(folder)
 
-    monkeypatch.setattr(snapshot_module, "Lease", Late)
+    monkeypatch.setattr(opening, "Lease", Late)
     reader = ax.open(index_path)
     assert reader.info.number == 4
     assert len(reader) == 400
@@ -121,7 +121,7 @@ def test_a_version_published_while_it_is_read(index_path: Path, monkeypatch: pyt
             publish(index_path, 1)
         return replay(path, dim)
 
-    monkeypatch.setattr(snapshot_module, "replay", late)
+    monkeypatch.setattr(opening, "replay", late)
     assert ax.open(index_path).info.number == 2
 
 

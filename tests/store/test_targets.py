@@ -184,9 +184,10 @@ def test_a_version_says_what_made_it(tmp_path: Path, small_table: Table) -> None
         infos[0].engine_arguments,
         infos[0].data_digests,
     )
-    # Versions of before these two were written are still read.
+    # Versions of before these were written are still read.
     content = read_json(tmp_path / "1/versions/000001/version.json")
-    del content["engine_arguments"], content["data_digests"]
+    for name in ("format_version", "made_by", "engine_arguments", "data_digests"):
+        del content[name]
     write_json(tmp_path / "1/versions/000001/version.json", content)
     assert parse_version(version_folder(tmp_path / "1", 1)).data_digests == ()
     assert np.array_equal(ax.open(tmp_path / "1").snapshot.ids, np.arange(60))
