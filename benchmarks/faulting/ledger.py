@@ -132,13 +132,17 @@ class State:
         return np.flatnonzero(self.ids >= 0)
 
     def apply(self, operation: Operation) -> list[int]:
-        """Apply an operation; return the row ids that an add has to answer."""
+        """Apply an operation on rows; return the row ids that it has to answer, if it answers any."""
         rows = np.array(operation["rows"], dtype=np.int64)
         self.digest ^= self.digest_of(rows[self.ids[rows] >= 0])
         if operation["op"] == "remove":
             self.ids[rows] = -1
             self.generations[rows] = 0
             return []
+        if operation["op"] == "drop":
+            self.generations[rows] = 0
+            self.digest ^= self.digest_of(rows)
+            return [int(i) for i in self.ids[rows]]
         for row, generation in zip(operation["rows"], operation["generations"], strict=True):
             if self.ids[row] < 0:
                 self.ids[row] = self.next_row_id
