@@ -12,6 +12,7 @@ from benchmarks.sections import main
 
 SECTIONS: Final[dict[str, str]] = {
     "kills": "kill -9 at random moments of every command that writes: nothing acknowledged is lost",
+    "bits": "a flipped bit in every file: noticed, named, mended where it can be, and never a wrong answer",
 }
 """Module of `benchmarks.faulting` for each claim."""
 
