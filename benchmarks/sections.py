@@ -15,11 +15,15 @@ from typing import Any
 Rows = list[dict[str, Any]]
 
 
-def run(module_name: str, data: Path, *, quick: bool) -> dict[str, Any]:
-    """Measure one section, whose module has ``PROTOCOL`` and ``measure``; the content of its JSON file."""
+def run(module_name: str, data: Path, *, quick: bool, parts: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure one section, whose module has ``PROTOCOL`` and ``measure``; the content of its JSON file.
+
+    A section whose module has ``PARTS`` can measure some of them: ``measure`` takes their names, and
+    ``part_of`` tells of a row to which it belongs.
+    """
     module = import_module(module_name)
     start, cpu = time.perf_counter(), time.process_time()
-    rows: Rows = module.measure(data, quick)
+    rows: Rows = module.measure(data, quick, parts) if parts else module.measure(data, quick)
     return {
         "section": module_name.rpartition(".")[2],
         "protocol": module.PROTOCOL,
@@ -85,12 +89,33 @@ def main(
     )
     parser.add_argument("sections", nargs="*", choices=[*sections, []], metavar="SECTION")
     parser.add_argument("--quick", action="store_true", help="little of everything")
+    parser.add_argument(
+        "--part", action="append", default=[], help="of one section that has parts; the others' rows are kept"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / out)
     given = parser.parse_args(arguments)
     if "ARCHINDEX_DATA" not in os.environ:
         parser.error("expected the benchmark tables: set ARCHINDEX_DATA to their folder")
+    chosen = given.sections or list(sections)
+    known = getattr(import_module(f"{package}.{chosen[0]}"), "PARTS", ()) if len(chosen) == 1 else ()
+    if not set(given.part) <= set(known):
+        parser.error(f"expected one section, and parts of it among {', '.join(known) or 'none'}")
     given.out.mkdir(parents=True, exist_ok=True)
-    for section in given.sections or sections:
-        content = run(f"{package}.{section}", Path(os.environ["ARCHINDEX_DATA"]), quick=given.quick)
+    for section in chosen:
+        module_name, place = f"{package}.{section}", given.out / f"{section}.json"
+        content = run(module_name, Path(os.environ["ARCHINDEX_DATA"]), quick=given.quick, parts=given.part)
         print(f"{section}: {sections[section]}\n{table(content['rows'])}", flush=True)
-        (given.out / f"{section}.json").write_text(json.dumps(content, indent=1) + "\n")
+        if given.part and place.exists():
+            _keep(content, json.loads(place.read_text()), module_name, given.part)
+        place.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _keep(content: dict[str, Any], before: dict[str, Any], module_name: str, parts: Sequence[str]) -> None:
+    """Take over the rows of the parts that were not measured now."""
+    part_of = import_module(module_name).part_of
+    rows = [row for row in before["rows"] if part_of(row) not in parts] + content["rows"]
+    # Rows of one kind stand together: that is how tables are laid out.
+    kinds = list(dict.fromkeys(tuple(row) for row in rows))
+    content["rows"] = sorted(rows, key=lambda row: kinds.index(tuple(row)))
+    for what in ("wall_seconds", "cpu_seconds"):
+        content[what] = round(content[what] + before[what], 1)

@@ -3,238 +3,218 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from archindex.encoders import make_encoder
-from archindex.indexes import ExactIndex, HnswIndex
-from archindex.indexes.calibrate import calibrate
-from archindex.indexes.lists import Lists
-from archindex.indexes.probe import ListSearch
-from archindex.queries import Column, Filters, Searched, filtered_search
-from archindex.spaces.nasbench101_cells import PackedCells
-from archindex.spaces.registry import space
-from benchmarks.filtered.peers import Peer, peers
+from benchmarks.filtered import cells as of_cells
+from benchmarks.filtered import sets as of_sets
+from benchmarks.filtered.cells import Cell, Conditions, cells, mask_of
+from benchmarks.filtered.ours import WAYS, Ours, Way
+from benchmarks.filtered.peers import Peer, missing, peers
+from benchmarks.filtered.sets import ROWS, Floats, Set, make_set
+from benchmarks.filtered.verdict import TARGET, summary, verdict
 
-K: Final = 10
 QUERIES: Final = 60
-SHARES: Final = (0.001, 0.01, 0.1, 0.5)
-KINDS: Final = ("independent", "around", "far")
-ROWS: Final = {"nasbench101": 423_624, "mixture": 1_000_000, "isotropic": 200_000}
+LEAST: Final = 6
+WARMING: Final = 3
+"""Queries before those that count, with filters of their own."""
+
+SECONDS: Final = 1.0
+"""Time for each method in a cell; what takes longer is asked fewer queries, `LEAST` at least."""
+
+TOO_LONG: Final = 0.15
+"""Seconds of a query at which a peer is not told to try harder."""
+
+KS: Final = (10, 1, 100)
+PARTS: Final = tuple(f"{name}-{k}" for k in KS for name in ROWS)
+"""Set and k of what can be run for itself."""
+
+QUICK: Final = ("mixture-1", "mixed-10", "isotropic-100")
 
 PROTOCOL: Final = (
-    "Sets: nasbench101, all 423,624 cells as vectors of the encoder universal (64 dimensions); mixture, "
-    "1,000,000 x 64, 64 Gaussians in 10 dimensions through two layers of tanh, noise .01; isotropic, 200,000 "
-    "x 64 normal. Columns: 'free', uniform and independent; 'bound', nasbench101: params (a real attribute, "
-    "with ties), else a random direction plus noise of .3 of its deviation; three more for the conjunction. "
-    "Cells: the share of rows let through; 'independent': a window of 'free'; 'around': a window of 'bound' "
-    "around the query's own value; 'far': the end of 'bound' that is farther from it; 'five conditions': a "
-    "conjunction over five columns; 'none'. Queries: 60 rows of the set. k = 10. recall: share of the "
-    "answers within the true 10th distance. ms: median wall time of a query, one thread, called from Python, "
-    "from the text of the filter (ours) or its bounds (peers) to what was found; no answer of a filter is "
-    "remembered, each way has filters of its own. All methods take turns query by query, in a random order. "
-    "Ours: the planner at its levels, and each way forced. Peers: the mask by NumPy over the columns, then "
-    "faiss HNSW (M 16) and IVF with a bitmap, hnswlib (M 16) with a filter, and exact "
-    "comparison of the rows that are let through; each with the cheapest of its settings that reaches .95 in "
-    "the cell, or the best if none does. Seeds 0."
+    f"{of_sets.PROTOCOL} {of_cells.PROTOCOL} k = 10, 1 and 100. recall: share of the answers within the true "
+    "k-th distance. ms: median wall time of a query, one thread, called from Python, from the text of the "
+    "filter (ours) or the filter in the peer's own form to the distances found. All methods take turns query "
+    "by query, in a random order; who takes long is asked fewer of the 60 queries (about a second in all, 6 "
+    "at least). Ours: the planner at its levels, and each way forced, filters of its own for each. Peers: "
+    "the mask by NumPy over the columns, then all rows that are let through (exact), faiss HNSW (M 16, "
+    "efConstruction 200) or IVF with a bitmap, hnswlib (same graph) with a call back; at k = 10 also qdrant "
+    "(in the process), LanceDB (IVF_FLAT) and pgvector (HNSW, iterative scan, or without it), with an index "
+    "of every column. Each peer runs with the cheapest of its settings that reaches .95 in the cell, and with "
+    "the cheapest that reaches the recall of the planner at balanced; with its best if none does. Verdicts: "
+    "'ratio' and 'more us' compare the planner at balanced with the fastest way forced or peer that reaches "
+    ".95."
 )
-
-WAYS: Final[dict[str, dict[str, Any]]] = {
-    **{f"planner {level}": {"recall": level} for level in ("fast", "balanced", "high", "exact")},
-    "lists forced": {"strategy": "lists"},
-    "ids forced": {"strategy": "ids"},
-}
-
-Floats = npt.NDArray[np.float32]
-Attributes = dict[str, npt.NDArray[np.float64]]
 
 
 @dataclass
-class Set:
-    """Vectors in the order given, columns, and the index over them."""
+class Measured:
+    """What a method with a setting did in a cell."""
 
-    name: str
-    vectors: Floats
-    columns: Attributes
+    method: str
+    setting: str
+    ask: Callable[[int], Floats | npt.NDArray[np.floating]]
+    ready: Callable[[], None]
+    recalls: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
-    def index(self) -> tuple[Searched, dict[str, Filters]]:
-        """Return what the planner searches, and filters for each way."""
-        lists, order = Lists.of(self.vectors, "l2", seed=0)
-        vectors = np.ascontiguousarray(self.vectors[order])
-        vectors.flags.writeable = False
-        engine = HnswIndex(vectors.shape[1])
-        engine.build(vectors, order)
-        exact = ExactIndex(vectors.shape[1])
-        exact.build(vectors, order)
-        learned = calibrate(lists, vectors, order, engine, seed=0)
-        print(f"{self.name}: dimension {learned.intrinsic_dimension:.1f}, {dict(learned.misses)}", flush=True)
-        search = ListSearch(lists, vectors, order, learned)
-        columns = {name: Column.double(values[order]) for name, values in self.columns.items()}
-        filters = {name: Filters(columns, lists.starts, budget=0) for name in WAYS}
-        return Searched(lambda: engine, lambda: exact, False, order, search), filters
+    def run(self, query: int, truth: Truth) -> None:
+        """Ask one query."""
+        self.ready()
+        started = time.perf_counter()
+        distances = self.ask(query)
+        self.seconds.append(time.perf_counter() - started)
+        self.recalls.append(truth.recall(query, distances))
 
+    @property
+    def recall(self) -> float:
+        """Mean over queries."""
+        return float(np.mean(self.recalls))
 
-def sets(data: Path, quick: bool) -> Iterator[Set]:
-    """Yield the sets; small ones where `quick`."""
-    rng = np.random.default_rng(0)
-    for name, n in ROWS.items():
-        n = 5_000 if quick else n
-        if name == "nasbench101":
-            rows = duckdb.read_parquet(str(data / "nb101.parquet")).limit(n).fetchnumpy()
-            natives = PackedCells.from_table(rows["adj_bits"], rows["ops"].astype(str)).natives()
-            vectors = make_encoder("universal").encode(space("nasbench101").graphs(natives))
-            bound = np.asarray(rows["params_m"], dtype=np.float64)
-        else:
-            vectors = mixture(n, rng) if name == "mixture" else rng.normal(size=(n, 64)).astype(np.float32)
-            along = vectors @ rng.normal(size=64)
-            bound = along + 0.3 * along.std() * rng.normal(size=n)
-        free = {f"free{i}": rng.random(n) for i in range(4)}
-        yield Set(name, vectors, {"bound": bound, **free})
+    @property
+    def median(self) -> float:
+        """Seconds of a query."""
+        return float(np.median(self.seconds))
 
 
-def mixture(n: int, rng: np.random.Generator) -> Floats:
-    """Return points of a 10-dimensional mixture of Gaussians, bent into 64 dimensions; float32 (n, 64)."""
-    centres, shapes = 3 * rng.normal(size=(64, 10)), 0.5 * rng.normal(size=(64, 10, 10))
-    which = rng.integers(64, size=n)
-    flat = centres[which] + np.einsum("nij,nj->ni", shapes[which], rng.normal(size=(n, 10)))
-    first, second = rng.normal(size=(10, 128)) / 10**0.5, rng.normal(size=(128, 64)) / 128**0.5
-    bent = np.tanh(flat @ first) @ second + 0.01 * rng.normal(size=(n, 64))
-    found: Floats = bent.astype(np.float32)
-    return found
+class Truth:
+    """Distances from the queries to all rows, and for those of a cell the k-th among the rows let through."""
+
+    def __init__(self, one: Set, queries: int) -> None:
+        self._one = one
+        self._away = np.empty((queries, len(one.vectors)), dtype=np.float32)
+        for start in range(0, len(one.vectors), 20_000):
+            part = one.vectors[start : start + 20_000]
+            for i in range(queries):
+                gap = part - one.queries[i]
+                self._away[i, start : start + 20_000] = np.einsum("ij,ij->i", gap, gap)
+
+    def under(self, conditions: Sequence[Conditions], k: int) -> None:
+        """Find what is true under the conditions of each query."""
+        self._reach, self._exist = [], []
+        for away, wanted in zip(self._away, conditions, strict=False):
+            mask = mask_of(self._one.columns, wanted)
+            among = away if mask is None else away[mask]
+            exist = min(k, len(among))
+            self._reach.append(float(np.sqrt(np.partition(among, exist - 1)[exist - 1])))
+            self._exist.append(exist)
+
+    def recall(self, query: int, distances: npt.NDArray[np.floating]) -> float:
+        """Return the share of the true neighbours that was found; ties count."""
+        within = (distances <= self._reach[query] * (1 + 1e-5) + 1e-7).sum()
+        return float(min(1.0, within / self._exist[query]))
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell: for a row, the bounds of each column that its filter names."""
-
-    name: str
-    bounds: Callable[[int], dict[str, tuple[float, float]]]
-
-
-def cells(columns: Attributes) -> Iterator[Cell]:
-    """Yield the cells."""
-    n = len(columns["bound"])
-    ordered = {name: np.sort(values) for name, values in columns.items()}
-    rng = np.random.default_rng(1)
-    for share in SHARES:
-        size = max(1, round(share * n))
-        for kind in KINDS:
-
-            def bounds(row: int, kind: str = kind, size: int = size) -> dict[str, tuple[float, float]]:
-                name = "free0" if kind == "independent" else "bound"
-                values = ordered[name]
-                place = int(np.searchsorted(values, columns[name][row]))
-                if kind == "independent":
-                    first = int(rng.integers(n - size + 1))
-                elif kind == "around":
-                    first = int(np.clip(place - size // 2, 0, n - size))
-                else:
-                    first = n - size if place < n / 2 else 0
-                return {name: (float(values[first]), float(values[first + size - 1]))}
-
-            yield Cell(f"{share:.1%} {kind}", bounds)
-    five = {name: (float(v[int(0.1 * n)]), float(v[int(0.75 * n)])) for name, v in ordered.items()}
-    yield Cell("five conditions", lambda row: five)
-    yield Cell("none", lambda row: {})
-
-
-def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
-    """Return a row for each set, cell and method."""
+def measure(data: Path, quick: bool, parts: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return a row for each set, k, cell and method, then what follows from them; for some of `PARTS`."""
+    parts = parts or (QUICK if quick else PARTS)
     rows: list[dict[str, Any]] = []
-    for one in sets(data, quick):
-        searched, filters = one.index()
-        others = peers(one.vectors)
-        chosen = np.random.default_rng(2).choice(len(one.vectors), 5 if quick else QUERIES, replace=False)
-        for cell in cells(one.columns):
-            rows += _cell(one, cell, searched, filters, others, chosen)
-    return rows
+    verdicts: list[dict[str, Any]] = []
+    for name in ROWS:
+        ks = [k for k in KS if f"{name}-{k}" in parts]
+        if not ks:
+            continue
+        one = make_set(name, data, quick=quick)
+        ours, truth = Ours.over(one), Truth(one, LEAST if quick else QUERIES)
+        others = list(peers(one, stores=10 in ks))
+        if missing():
+            print(f"not installed: {', '.join(missing())}", flush=True)
+        for k in ks:
+            asked = [peer for peer in others if k == 10 or not peer.stores]
+            for cell in cells(one):
+                found = _cell(one, cell, k, ours, asked, truth, LEAST if quick else QUERIES)
+                rows += found
+                verdicts.append(verdict(found))
+                print(" ".join(f"{key} {value}" for key, value in verdicts[-1].items()), flush=True)
+        for peer in others:
+            peer.close()
+    return [*rows, *verdicts, *summary(verdicts)]
+
+
+def part_of(row: dict[str, Any]) -> str:
+    """Return which of `PARTS` a row belongs to."""
+    return f"{row['set']}-{row['k']}"
 
 
 def _cell(
-    one: Set,
-    cell: Cell,
-    searched: Searched,
-    filters: dict[str, Filters],
-    others: dict[str, Peer],
-    chosen: npt.NDArray[np.int64],
+    one: Set, cell: Cell, k: int, ours: Ours, others: list[Peer], truth: Truth, queries: int
 ) -> list[dict[str, Any]]:
-    recalls: dict[str, list[float]] = {}
-    seconds: dict[str, list[float]] = {}
-    taken: dict[str, str] = {}
-    for row in chosen.tolist():
-        query, bounds = one.vectors[row], cell.bounds(row)
-        where = " AND ".join(f"{c} BETWEEN {a!r} AND {b!r}" for c, (a, b) in bounds.items()) or None
-        mask = _mask(one.columns, bounds)
-        reach, exist = _reach(one.vectors, query, mask), min(K, int(mask.sum()))
+    conditions = [cell.conditions(i) for i in range(queries + WARMING)]
+    truth.under(conditions, k)
+    tried = [_way(one, ours, name, k, conditions) for name in WAYS]
+    for method in tried:
+        _ask_all(method, truth, queries, 2 * SECONDS)
+    level = next(method.recall for method in tried if method.method == "planner balanced")
+    chosen = [_way(one, ours, name, k, conditions) for name in WAYS]
+    for method in chosen:
+        for query in range(queries, queries + WARMING):
+            method.ask(query)
+    medians = {id(new): old.median for new, old in zip(chosen, tried, strict=True)}
+    for peer in others:
+        for method in _settings(one, peer, k, conditions, truth, queries, level):
+            medians[id(method)] = method.median
+            method.recalls, method.seconds = [], []
+            chosen.append(method)
+    times = {key: int(np.clip(SECONDS / median, LEAST, queries)) for key, median in medians.items()}
+    for query in range(queries):
         # In another order each time: whoever comes first finds nothing in the processor's cache.
-        names = [*WAYS, *others]
-        np.random.default_rng(row).shuffle(names)
-        for name in names:
-            started = time.perf_counter()
-            if name in WAYS:
-                allowed = None if where is None else filters[name].filter(where)
-                found, plan = filtered_search(query, K, searched, allowed, **WAYS[name])
-                distances, taken[name] = found.distances[0], plan.strategy
-            else:
-                distances = others[name](query, K, _mask(one.columns, bounds) if bounds else None)
-            seconds.setdefault(name, []).append(time.perf_counter() - started)
-            recalls.setdefault(name, []).append(_recall(distances, reach, exist))
-    rows = [
+        for i in np.random.default_rng(query).permutation(len(chosen)):
+            if query < times[id(chosen[i])]:
+                chosen[i].run(query, truth)
+    return [
         {
             "set": one.name,
-            "rows": len(one.vectors),
+            "k": k,
             "cell": cell.name,
-            "method": name,
-            "way": taken.get(name),
-            "recall": round(float(np.mean(recalls[name])), 4),
-            "ms": round(1e3 * float(np.median(seconds[name])), 3),
+            "method": method.method,
+            "with": method.setting,
+            "queries": len(method.recalls),
+            "recall": round(method.recall, 4),
+            "ms": round(1e3 * method.median, 3),
         }
-        for name in (*WAYS, *others)
+        for method in chosen
     ]
-    kept = [row for row in rows if row["way"]] + _best_settings([row for row in rows if not row["way"]])
-    fastest = min(
-        row["ms"] for row in kept if row["recall"] >= 0.95 and not row["method"].startswith("planner")
-    )
-    for row in kept:
-        row["of best single way"] = round(row["ms"] / fastest, 2)
-    return kept
 
 
-def _best_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each peer: its cheapest setting that reaches .95, or its best."""
-    found = []
-    for peer in dict.fromkeys(str(row["method"]).split(",")[0] for row in rows):
-        of_peer = [row for row in rows if str(row["method"]).split(",")[0] == peer]
-        reached = [row for row in of_peer if row["recall"] >= 0.95]
-        found.append(
-            min(reached, key=lambda row: row["ms"])
-            if reached
-            else max(of_peer, key=lambda row: row["recall"])
+def _way(one: Set, ours: Ours, name: str, k: int, conditions: list[Conditions]) -> Measured:
+    way = Way(name, ours)
+    filters = [way.prepare(wanted) for wanted in conditions]
+    return Measured(name, "", lambda i: way.search(one.queries[i], k, filters[i]), lambda: None)
+
+
+def _ask_all(method: Measured, truth: Truth, queries: int, seconds: float) -> None:
+    """Ask as many queries as there is time for, `LEAST` at least."""
+    for query in range(queries):
+        method.run(query, truth)
+        if len(method.seconds) >= LEAST and sum(method.seconds) > seconds:
+            break
+
+
+def _settings(
+    one: Set, peer: Peer, k: int, conditions: list[Conditions], truth: Truth, queries: int, level: float
+) -> Iterator[Measured]:
+    """Yield a peer at the cheapest setting that reaches `TARGET`, and at that which reaches `level`."""
+    filters = [peer.prepare(wanted) for wanted in conditions]
+    tried: list[Measured] = []
+    for setting in peer.settings:
+        method = Measured(
+            peer.name,
+            str(setting),
+            lambda i: peer.search(one.queries[i], k, filters[i]),
+            lambda setting=setting: peer.tune(setting),  # type: ignore[misc]
         )
-    return found
-
-
-def _mask(columns: Attributes, bounds: dict[str, tuple[float, float]]) -> npt.NDArray[np.bool_]:
-    mask = np.ones(0, dtype=np.bool_)
-    for name, (low, high) in bounds.items():
-        inside = (columns[name] >= low) & (columns[name] <= high)
-        mask = inside if not len(mask) else mask & inside
-    return mask if len(mask) else np.ones(len(columns["bound"]), dtype=np.bool_)
-
-
-def _reach(vectors: Floats, query: Floats, mask: npt.NDArray[np.bool_]) -> float:
-    rows = np.flatnonzero(mask)
-    gaps = np.concatenate(
-        [((vectors[part] - query) ** 2).sum(axis=1) for part in np.array_split(rows, 1 + len(rows) // 50_000)]
-    )
-    return float(np.sqrt(np.partition(gaps, min(K, len(gaps)) - 1)[min(K, len(gaps)) - 1]))
-
-
-def _recall(distances: npt.NDArray[np.floating], reach: float, exist: int) -> float:
-    return float(min(1.0, (distances[:K] <= reach * (1 + 1e-5) + 1e-7).sum() / exist))
+        _ask_all(method, truth, queries, SECONDS)
+        tried.append(method)
+        if method.recall >= max(TARGET, level) or (method.median > TOO_LONG and setting != "exact"):
+            break
+    best = max(tried, key=lambda m: m.recall)
+    first = [
+        min((m for m in tried if m.recall >= wanted), key=lambda m: m.median, default=best)
+        for wanted in (TARGET, level)
+    ]
+    yield from {id(method): method for method in first}.values()
