@@ -15,8 +15,9 @@ from archindex.queries.columns import Column, Schema, schema_of
 from archindex.queries.evaluate import Program
 from archindex.queries.memory import Matches, Memory
 from archindex.queries.orders import Orders
+from archindex.queries.prepared import Prepared
 from archindex.queries.table import Positions, Table
-from archindex.queries.where import Predicate, compile_where
+from archindex.queries.where import Predicate
 from archindex.queries.zones import Zones
 
 # Bytes of answers kept: at a million rows, 500 filters.
@@ -58,6 +59,7 @@ class Filters:
         self.zones = Zones(self.table, starts)
         self.orders = Orders(self.table)
         self.memory = Memory(budget)
+        self._prepared = Prepared(self.schema)
         self._filters: OrderedDict[str, Filter] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -76,7 +78,7 @@ class Filters:
             if found is not None:
                 self._filters.move_to_end(text)
                 return found
-        made = Filter(compile_where(text, self.schema), self)
+        made = Filter(self._prepared.compile(text), self)
         with self._lock:
             self._filters[text] = made
             while len(self._filters) > MAX_FILTERS:

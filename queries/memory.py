@@ -144,6 +144,12 @@ def key_of(node: object) -> str:
     if isinstance(node, re.Pattern):
         return repr(node.pattern)
     if is_dataclass(node):
-        parts = ",".join(key_of(getattr(node, part.name)) for part in fields(node))
-        return f"{type(node).__name__}({parts})"
+        kind = type(node)
+        names = _FIELDS.get(kind)
+        if names is None:
+            names = _FIELDS[kind] = tuple(part.name for part in fields(node))
+        return f"{kind.__name__}({','.join([key_of(getattr(node, name)) for name in names])})"
     return repr(node)
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}

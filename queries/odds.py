@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,38 @@ Doubles = npt.NDArray[np.float64]
 Test = Callable[[Sequence[str]], Bools]
 
 
-class Odds(NamedTuple):
-    """Answers of lists to one condition: arrays with an entry for each list, or one for all."""
+Part = Array | Callable[[], Array]
 
-    can: Array
-    """Whether some row may be TRUE."""
-    cannot: Array
-    """Whether some row may be FALSE."""
-    unknown: Array
-    """Whether some row may be NULL."""
-    true: Array
-    """Estimated share of TRUE."""
-    false: Array
-    """Estimated share of FALSE; the rest is NULL."""
+
+class Odds:
+    """Answers of lists to one condition: arrays with an entry for each list, or one for all.
+
+    Each is given as an array, or as what works it out when it is first asked for: most never are.
+
+    Attributes
+    ----------
+    can, cannot, unknown : ndarray of bool
+        Whether some row may be TRUE, FALSE, NULL.
+    true, false : ndarray of float64
+        Estimated share of TRUE and of FALSE; the rest is NULL.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, can: Part, cannot: Part, unknown: Part, true: Part, false: Part) -> None:
+        self._parts: list[Part] = [can, cannot, unknown, true, false]
+
+    def _part(self, number: int) -> Array:
+        part = self._parts[number]
+        if callable(part):
+            part = self._parts[number] = part()
+        return part
+
+    can = property(lambda self: self._part(0))
+    cannot = property(lambda self: self._part(1))
+    unknown = property(lambda self: self._part(2))
+    true = property(lambda self: self._part(3))
+    false = property(lambda self: self._part(4))
 
     @property
     def null(self) -> Array:
@@ -48,7 +67,13 @@ class Odds(NamedTuple):
 
     def opposite(self) -> Odds:
         """Return the answers to NOT."""
-        return Odds(self.cannot, self.can, self.unknown, self.false, self.true)
+        return Odds(
+            lambda: self.cannot,
+            lambda: self.can,
+            lambda: self.unknown,
+            lambda: self.false,
+            lambda: self.true,
+        )
 
 
 def _always(value: bool | None) -> Odds:
@@ -287,19 +312,34 @@ def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     if op in (">", ">="):
         opposite = _bounded("<=" if op == ">" else "<", zone, value, whole)
         return opposite.opposite()
-    can = zone.low < value if op == "<" else zone.low <= value
-    cannot = zone.high >= value if op == "<" else zone.high > value
-    if whole:
-        value += 0.5 if op == "<=" else -0.5
-    share = ((cast(Spread, zone.spread).rank(value) - zone.base) * zone.slope).clip(0.0, 1.0)
-    true = np.maximum(share, can & ~cannot) * zone.known
-    return Odds(can & zone.there, cannot & zone.there, zone.gone, true, zone.known - true)
+    rank = cast(Spread, zone.spread).rank(value + (0.5 if op == "<=" else -0.5) * whole)
+
+    def true() -> Array:
+        share = rank - zone.base
+        share *= zone.slope
+        share.clip(0.0, 1.0, out=share)
+        # The rank of a value does not tell it from the next ones, and a list may hold one value only.
+        share[zone.high < value if op == "<" else zone.high <= value] = 1.0
+        return share if zone.whole else share * zone.known
+
+    odds = Odds(
+        lambda: (zone.low < value if op == "<" else zone.low <= value) & zone.there,
+        lambda: (zone.high >= value if op == "<" else zone.high > value) & zone.there,
+        zone.gone,
+        true,
+        lambda: zone.known - odds.true,
+    )
+    return odds
 
 
 def _both(a: Odds, b: Odds) -> Odds:
-    true = a.true * b.true
-    false = a.false + b.false - a.false * b.false
-    return Odds(a.can & b.can, a.cannot | b.cannot, a.unknown | b.unknown, true, false)
+    return Odds(
+        lambda: a.can & b.can,
+        lambda: a.cannot | b.cannot,
+        lambda: a.unknown | b.unknown,
+        lambda: a.true * b.true,
+        lambda: a.false + b.false - a.false * b.false,
+    )
 
 
 def _end(node: tree.Node) -> tuple[str, bool] | None:
@@ -317,15 +357,31 @@ def _end(node: tree.Node) -> tuple[str, bool] | None:
 
 def _tighter(a: Odds, b: Odds) -> Odds:
     """Return the answers to two bounds of one column from one side: the tighter decides."""
-    both = np.minimum(a.true, b.true), np.maximum(a.false, b.false)
-    return Odds(a.can & b.can, a.cannot | b.cannot, a.unknown | b.unknown, *both)
+    return Odds(
+        lambda: a.can & b.can,
+        lambda: a.cannot | b.cannot,
+        lambda: a.unknown | b.unknown,
+        lambda: np.minimum(a.true, b.true),
+        lambda: np.maximum(a.false, b.false),
+    )
 
 
 def _between(a: Odds, b: Odds) -> Odds:
     """Return the answers to a bound of one column from below and one from above."""
-    known = 1.0 - a.null
-    true = np.clip(a.true + b.true - known, 0.0, 1.0)
-    return Odds(a.can & b.can, a.cannot | b.cannot, a.unknown | b.unknown, true, known - true)
+
+    def true() -> Array:
+        # What is neither too small, too large nor NULL.
+        found: Array = (a.true - b.false).clip(0.0, 1.0)
+        return found
+
+    odds = Odds(
+        lambda: a.can & b.can,
+        lambda: a.cannot | b.cannot,
+        lambda: a.unknown | b.unknown,
+        true,
+        lambda: (1.0 - a.null) - odds.true,
+    )
+    return odds
 
 
 def _first(item: Odds, rest: Odds) -> Odds:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any, Final, cast
 
 import numpy as np
@@ -40,13 +41,15 @@ class Relative:
     _tree: tree.Node = field(repr=False)
     _schema: Schema = field(repr=False)
 
-    def bind(self, row: Mapping[str, Value]) -> Predicate:
+    def bind(self, row: Mapping[str, Value], text: str | None = None) -> Predicate:
         """Return the filter for one row asked from.
 
         Parameters
         ----------
         row : mapping of str to value
             At least the columns `asked`; None is NULL.
+        text : str, optional
+            What the filter is to be called; None: the expression as it was given.
 
         Raises
         ------
@@ -54,8 +57,16 @@ class Relative:
             If BIGINT arithmetic on the values goes beyond 64 bits.
         """
         with np.errstate(all="ignore"):
-            node = _Binding(row).bound(self._tree)
-        return Predicate(self.text, tuple(sorted(column_names(node))), node, self._schema)
+            node = self._build(row, {})
+        return Predicate(self.text if text is None else text, self._columns, node, self._schema)
+
+    @cached_property
+    def _build(self) -> _Builder:
+        return _builder(self._tree) or (lambda row, made: self._tree)
+
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(sorted(column_names(self._tree)))
 
 
 def may_be_relative(text: object) -> bool:
@@ -85,35 +96,51 @@ def compile_relative(text: str, schema: Schema) -> Relative:
     return Relative(text, tuple(sorted(query_names(node))), node, dict(schema))
 
 
-class _Binding:
-    """Puts the values of one row into a tree."""
+_Builder = Callable[[Mapping[str, Value], dict[int, tree.Node]], tree.Node]
+"""Puts the values of one row into a node; what it made of each is kept: one may stand in several places."""
 
-    def __init__(self, row: Mapping[str, Value]) -> None:
-        self._row = row
-        self._made: dict[int, Any] = {}
 
-    def bound(self, node: tree.Node) -> tree.Node:
-        # One node may stand in several places, and is to stay one.
-        if id(node) not in self._made:
-            self._made[id(node)] = self._bound(node)
-        return cast(tree.Node, self._made[id(node)])
+def _builder(node: tree.Node) -> _Builder | None:
+    """Return what completes a node, or None where there is nothing to complete."""
+    if isinstance(node, tree.QueryRef):
+        return lambda row, made: _constant(node, row[node.name])
+    names = [part.name for part in fields(node)]
+    plain = [getattr(node, name) for name in names]
+    builders: list[tuple[int, _Builder | tuple[_Builder, ...]]] = []
+    for at, value in enumerate(plain):
+        if isinstance(value, tuple) and value and all(map(is_dataclass, value)):
+            inner = [_builder(item) for item in value]
+            if any(inner):
+                each = tuple(one or _same(item) for one, item in zip(inner, value, strict=True))
+                builders.append((at, each))
+        elif names[at] in ("left", "right", "operand"):
+            one = _builder(value)
+            if one is not None:
+                builders.append((at, one))
+    if not builders:
+        return None
+    kind = cast(Callable[..., tree.Node], type(node))
 
-    def _bound(self, node: tree.Node) -> tree.Node:
-        if isinstance(node, tree.QueryRef):
-            value = self._row[node.name]
-            return tree.Constant(node.kind, None if isinstance(value, float) and math.isnan(value) else value)
-        changed: dict[str, Any] = {}
-        for part in fields(node):
-            old = getattr(node, part.name)
-            if isinstance(old, tuple) and old and all(map(is_dataclass, old)):
-                new: Any = tuple(self.bound(item) for item in old)
-                if any(a is not b for a, b in zip(old, new, strict=True)):
-                    changed[part.name] = new
-            elif part.name in ("left", "right", "operand"):
-                new = self.bound(old)
-                if new is not old:
-                    changed[part.name] = new
-        return _folded(replace(node, **changed)) if changed else node
+    def build(row: Mapping[str, Value], made: dict[int, tree.Node]) -> tree.Node:
+        found = made.get(id(node))
+        if found is None:
+            values = plain.copy()
+            for at, one in builders:
+                values[at] = (
+                    tuple(item(row, made) for item in one) if isinstance(one, tuple) else one(row, made)
+                )
+            found = made[id(node)] = _folded(kind(*values))
+        return found
+
+    return build
+
+
+def _same(node: tree.Node) -> _Builder:
+    return lambda row, made: node
+
+
+def _constant(node: tree.QueryRef, value: Value) -> tree.Constant:
+    return tree.Constant(node.kind, None if isinstance(value, float) and math.isnan(value) else value)
 
 
 def _folded(node: tree.Node) -> tree.Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from archindex.queries.table import Bools, Rows, positions_of
 
 # Where fewer than one in so many rows are still open, the rest of a junction is asked about those alone.
 SPARSE = 8
+# Of fewer rows, finding the best order takes longer than it saves.
+MANY = 16_384
 # In a junction of less cost, finding the best order takes longer than it saves.
 DEAR = 2.0
 
@@ -84,32 +86,35 @@ def _junction(items: Iterable[Truth], every: bool, shares: Callable[[Step], floa
         return steps[0] if steps else every
 
     total = sum(step.cost for step in steps)
+    best = sorted(steps, key=lambda step: step.cost)
+    tried = shares is None or total < DEAR
+    join = np.logical_and if every else np.logical_or
 
     def rank(step: Step) -> float:
-        if shares is None or total < DEAR:
-            return step.cost
+        assert shares is not None
         share = shares(step)
         return step.cost / max(1 - share if every else share, 1e-3)
 
-    steps.sort(key=rank)
-    rest = [sum(step.cost for step in steps[at:]) for at in range(len(steps))]
-    join = np.logical_and if every else np.logical_or
+    def run(rows: Rows) -> Bools:
+        nonlocal best, tried
+        if not tried and rows.size >= MANY:
+            # A new list: another thread may be going through the old one.
+            best, tried = sorted(best, key=rank), True
+        return among(rows, best)
 
-    def run(rows: Rows, start: int = 0) -> Bools:
-        found = steps[start](rows)
-        if start + 1 == len(steps):
-            return found
+    def among(rows: Rows, steps: Sequence[Step]) -> Bools:
+        found = steps[0](rows)
         fresh = False
-        for at in range(start + 1, len(steps)):
+        for at in range(1, len(steps)):
             held = int(np.count_nonzero(found))
             still = held if every else rows.size - held
             if still == 0:
                 return found
-            if still * SPARSE < rows.size and rest[at] > picking(still / rows.size):
+            rest = steps[at:]
+            if still * SPARSE < rows.size and sum(step.cost for step in rest) > picking(still / rows.size):
                 chosen = positions_of(found if every else ~found, still)
-                among = run(rows.among(chosen), at)
                 result = np.zeros(rows.size, dtype=np.bool_) if every else found.copy()
-                result[chosen] = among
+                result[chosen] = among(rows.among(chosen), rest)
                 return result
             found = join(found, steps[at](rows), out=found if fresh else None)
             fresh = True

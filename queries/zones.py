@@ -68,6 +68,8 @@ class Zone:
         Share of the rows that is NULL.
     known, gone, there : ndarray of shape (K,)
         Share that is not NULL; whether something is NULL; whether something is not.
+    whole : bool
+        Whether nothing at all is NULL.
     before : ndarray of int32, shape (C + 1, K), or None
         Rows of all lesser codes, for each code and after the last, where the codes are few.
     spread : Spread or None
@@ -94,6 +96,7 @@ class Zone:
             self._of_wide(attribute, cuts)
         self.known: Doubles = 1.0 - self.null
         self.gone = self.null > 0
+        self.whole = not self.gone.any()
         self.there = self.low <= self.high
         self.spread: Spread | None = None
         if attribute.kind in ("DOUBLE", "BIGINT") and self.before is None and self.there.any():

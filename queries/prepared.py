@@ -1,0 +1,85 @@
+"""Expressions that differ in their numbers only: checked once, and completed with the numbers of each.
+
+A search loop asks for ``latency_ms < 5.31`` now and for ``latency_ms < 5.28`` next. Reading such a text takes
+as long as the search; putting numbers into one that was read before does not.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from archindex.core.errors import ArchindexError
+from archindex.queries.columns import Schema, Value
+from archindex.queries.relative import Relative, compile_relative
+from archindex.queries.where import Predicate, compile_where
+
+MAX_TEMPLATES: Final = 256
+MAX_LENGTH: Final = 2_000
+"""Longer texts are read each time."""
+
+# Strings and quoted names are passed over; a number stands by itself, and has a point or an exponent or not.
+_NUMBER: Final = re.compile(
+    r"""'[^']*'|"[^"]*"|(?<![\w.])(?P<whole>\d+)(?P<rest>\.\d*)?(?P<power>[eE][+-]?\d+)?(?![\w.])"""
+)
+_BIGINT_DIGITS: Final = 18
+
+
+class Prepared:
+    """Compiles expressions against one schema; safe to use from several threads at once.
+
+    Parameters
+    ----------
+    schema : mapping of str to Kind
+        The columns that may be used, in lower case.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._templates: OrderedDict[str, Relative | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compile(self, text: str) -> Predicate:
+        """Return the same as `compile_where`; raise what it raises."""
+        numbers: dict[str, Value] = {}
+        if not isinstance(text, str) or len(text) > MAX_LENGTH or "query" in text.lower():
+            return compile_where(text, self._schema)
+
+        def named(found: re.Match[str]) -> str:
+            digits = found["whole"]
+            if digits is None:
+                return found[0]
+            double = found["rest"] is not None or found["power"] is not None
+            if not double and len(digits) > _BIGINT_DIGITS:
+                return found[0]  # it may not fit
+            name = f"_{'d' if double else 'b'}{len(numbers)}"
+            numbers[name] = float(found[0]) if double else int(digits)
+            return f"query.{name}"
+
+        template = _NUMBER.sub(named, text)
+        if not numbers or float("inf") in numbers.values():
+            return compile_where(text, self._schema)
+        relative = self._template(template, tuple(numbers))
+        if relative is None:
+            return compile_where(text, self._schema)
+        return relative.bind(numbers, text)
+
+    def _template(self, template: str, names: tuple[str, ...]) -> Relative | None:
+        with self._lock:
+            if template in self._templates:
+                self._templates.move_to_end(template)
+                return self._templates[template]
+        numbers = {name: "DOUBLE" if name[1] == "d" else "BIGINT" for name in names}
+        made: Relative | None
+        try:
+            made = compile_relative(template, {**self._schema, **numbers})  # type: ignore[dict-item]
+        except ArchindexError:
+            # Wrong, which only the text itself can explain, or a number where only a literal may stand.
+            made = None
+        with self._lock:
+            self._templates[template] = made
+            while len(self._templates) > MAX_TEMPLATES:
+                self._templates.popitem(last=False)
+        return made
