@@ -45,10 +45,10 @@ PROTOCOL: Final = (
     "the mask by NumPy over the columns, then all rows that are let through (exact), faiss HNSW (M 16, "
     "efConstruction 200) or IVF with a bitmap, hnswlib (same graph) with a call back; at k = 10 also qdrant "
     "(in the process), LanceDB (IVF_FLAT) and pgvector (HNSW, iterative scan, or without it), with an index "
-    "of every column. Each peer runs with the cheapest of its settings that reaches .95 in the cell, and with "
-    "the cheapest that reaches the recall of the planner at balanced; with its best if none does. Verdicts: "
-    "'ratio' and 'more us' compare the planner at balanced with the fastest way forced or peer that reaches "
-    ".95."
+    "of every column. Each peer runs with the cheapest of its settings that reaches .95 in the cell, and "
+    "with the cheapest that reaches the recall of the planner at balanced; with its best if none does. "
+    "Verdicts: 'ratio' and 'more us' compare the planner at balanced with the fastest way forced or peer "
+    "that reaches .95."
 )
 
 
