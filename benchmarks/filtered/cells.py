@@ -20,8 +20,8 @@ OF_FIVE: Final = 0.65
 PROTOCOL: Final = (
     "Cells: the share of rows let through; 'independent': a window of 'free0'; 'around': a window of 'bound' "
     "(mixed: params_m, with ties) around the query's own value; 'far': the end of 'bound' that is farther "
-    "from it; 'five conditions': a window of .65 of the rows on each of five columns (mixed: params_m, n_nodes, "
-    "n_edges, space IN a list, free0); 'none'. Each query has numbers of its own."
+    "from it; 'five conditions': a window of .65 of the rows on each of five columns (mixed: params_m, "
+    "n_nodes, n_edges, space IN a list, free0); 'none'. Each query has numbers of its own."
 )
 
 

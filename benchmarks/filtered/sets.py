@@ -50,8 +50,8 @@ PROTOCOL: Final = (
     "distinct ones drawn from darts, nasnet, fbnet, mobilenetv3, proxylessnas and mnasnet; in random order. "
     "isotropic: 200,000 x 64 normal. Columns: 'free0' to 'free3', uniform and independent; mixed: params_m "
     "and flops_m (computed, for the first data set of the space), n_nodes and n_edges of the graph, space; "
-    "the others: 'bound', a random direction plus noise of .3 of its deviation. Queries: 100 more of the same, "
-    "in no index. Seeds 0."
+    "the others: 'bound', a random direction plus noise of .3 of its deviation. Queries: 100 more of the "
+    "same, in no index. Seeds 0."
 )
 
 Floats = npt.NDArray[np.float32]
