@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archindex.api import Index, build
+    from archindex.api import Index, build, merge
     from archindex.api import open_index as open
     from archindex.convert.onnx_import import from_onnx
     from archindex.convert.torch_import import from_torch
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Index", "__version__", "build", "from_onnx", "from_torch", "open", "space"]
+__all__ = ["Index", "__version__", "build", "from_onnx", "from_torch", "merge", "open", "space"]
 
 _EXPORTS = {
     "Index": ("archindex.api", "Index"),
     "build": ("archindex.api", "build"),
     "from_onnx": ("archindex.convert.onnx_import", "from_onnx"),
     "from_torch": ("archindex.convert.torch_import", "from_torch"),
+    "merge": ("archindex.api", "merge"),
     "open": ("archindex.api", "open_index"),
     "space": ("archindex.spaces.registry", "space"),
 }

@@ -311,3 +311,28 @@ def build(
         progress=progress,
     )
     return Index(path)
+
+
+def merge(target: str | Path, *sources: str | Path, progress: Progress = silent) -> Index:
+    """Make one new index of two or more that have the same encoder and metric, and open it.
+
+    Parameters
+    ----------
+    target : str or Path
+        Folder of the new index.
+    *sources : str or Path
+        The indexes; they stay as they are. Rows of the same native string become one, with all measurements;
+        of two values of the same measurement the later index's stands. Rows of the first keep their ids.
+    progress : Progress
+        Told how far it is.
+
+    Raises
+    ------
+    InputError, CorruptIndexError, StorageError, IndexLockedError
+        As `archindex.jobs.merge.merge_indexes`; nothing was published.
+    """
+    from archindex.jobs.merge import merge_indexes
+
+    path = check_path(target)
+    merge_indexes(path, [check_path(source) for source in sources], progress=progress)
+    return Index(path)

@@ -1,4 +1,4 @@
-"""Commands that write to an index: add and remove."""
+"""Commands that write to an index: add, update and remove."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ NAMED_IN_NOTE: Final = 8
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the app."""
     command(app, "add")(add)
+    command(app, "update")(update)
     command(app, "remove")(remove)
 
 
@@ -110,6 +111,58 @@ def add(
                 f"{new} architectures added, {len(ids) - new} were there already",
                 *([f"measurements stored in {', '.join(columns)}"] if columns else []),
             ],
+        )
+    )
+
+
+def update(
+    sink: Sink,
+    path: IndexPath,
+    archs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ARCH...", help="Native strings, space:native or arch_ids.", show_default=False
+        ),
+    ],
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUES", help="One value for each ARCH, with commas between; may be given again."
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Take its measurements away first; may be given again."),
+    ] = None,
+) -> None:
+    """Replace or take away measurements of architectures.
+
+    Row ids stay. Architectures that are not in the index are refused. An empty value leaves what is there.
+
+    \b
+    Examples:
+      archindex update nb.index 10af7d5a09 --measure pi5_latency_ms=7.4
+      archindex update nb.index 10af7d5a09 --drop pi5_latency_ms
+      archindex update nb.index 10af7d5a09 --drop cifar10_valid_acc --measure cifar10_valid_acc=91.2
+    """
+    from archindex.api import open_index
+
+    if not measure and not drop:
+        raise ArgumentError("expected --measure or --drop", got="neither", fix="archindex update --help")
+    values = _values(measure or [], len(archs))
+    with open_index(path) as opened:
+        ids = opened.update(archs, values, drop=drop or [], source="command line").tolist()
+    sink.emit(
+        Document(
+            kind="update",
+            fields={
+                "path": path,
+                "row_ids": ids,
+                "measured": [str(c) for c in values],
+                "dropped": drop or [],
+            },
+            grid=Grid(("row_id",), [(i,) for i in ids]),
+            quiet=[str(i) for i in ids],
         )
     )
 

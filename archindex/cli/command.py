@@ -17,6 +17,12 @@ Where = Annotated[
     str | None,
     typer.Option(metavar="EXPR", help="Filter over the attribute columns, e.g. 'cifar10_latency_ms < 14'."),
 ]
+AtVersion = Annotated[
+    str | None,
+    typer.Option(
+        "--version", metavar="V", help="Name of a snapshot, or number of a version, to look at instead."
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
 
 _FORMAT = inspect.Parameter(

@@ -1,4 +1,4 @@
-"""Commands on an index as a whole: build, info, verify, export."""
+"""Commands on an index as a whole: build, merge, info, verify, compact, export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from archindex.cli.command import IndexPath, Seed, Where, command
+from archindex.cli.command import AtVersion, IndexPath, Seed, Where, command
 from archindex.cli.output import Document, Grid, Sink
 from archindex.cli.progress import progress
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the app."""
     command(app, "build")(build)
+    command(app, "merge")(merge)
     command(app, "info")(info)
     command(app, "verify")(verify)
+    command(app, "compact")(compact)
     command(app, "export")(export)
 
 
@@ -65,7 +67,28 @@ def build(
         sink.emit(_index_document(made))
 
 
-def info(sink: Sink, path: IndexPath) -> None:
+def merge(
+    sink: Sink,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Indexes.", show_default=False)],
+) -> None:
+    """Make one index of several that have the same encoder.
+
+    Row ids of the first stay; where two have a value of the same measurement, the later one's stands.
+
+    \b
+    Examples:
+      archindex merge all.index nb.index mine.index
+    """
+    from archindex.api import merge as merge_indexes
+
+    with progress(sink) as report:
+        made = merge_indexes(out, *paths, progress=report)
+    with made:
+        sink.emit(_index_document(made))
+
+
+def info(sink: Sink, path: IndexPath, version: AtVersion = None) -> None:
     """Show what made an index, and the columns that filters can use.
 
     \b
@@ -75,7 +98,7 @@ def info(sink: Sink, path: IndexPath) -> None:
     """
     from archindex.api import open_index
 
-    with open_index(path) as opened:
+    with open_index(path, version=version) as opened:
         sink.emit(_index_document(opened))
 
 
@@ -120,6 +143,30 @@ def verify(
         raise typer.Exit(1)
 
 
+def compact(sink: Sink, path: IndexPath) -> None:
+    """Free what removed rows and older versions of an index take.
+
+    Snapshots stay, and so do versions that another process has open.
+
+    \b
+    Examples:
+      archindex compact nb.index
+    """
+    from archindex.api import open_index
+
+    with open_index(path) as opened:
+        freed = opened.compact()
+        number, rows = opened.info.number, len(opened)
+    sink.emit(
+        Document(
+            kind="compact",
+            fields={"path": path, "version": number, "rows": rows, "freed_bytes": freed},
+            grid=Grid(("version", "rows", "freed_bytes"), [(number, rows, freed)]),
+            quiet=[str(freed)],
+        )
+    )
+
+
 def export(
     sink: Sink,
     path: IndexPath,
@@ -131,6 +178,7 @@ def export(
         bool, typer.Option("--vectors", help="Write the embeddings too, one column a dimension.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    version: AtVersion = None,
 ) -> None:
     """Write architectures and columns to a CSV or Parquet file.
 
@@ -142,7 +190,7 @@ def export(
     from archindex.api import open_index
     from archindex.jobs.export import export_rows
 
-    with open_index(path) as opened:
+    with open_index(path, version=version) as opened:
         columns, n = export_rows(opened.snapshot, out, where=where, vectors=vectors, overwrite=overwrite)
     sink.emit(
         Document(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archindex.cli.command import IndexPath, command
+from archindex.cli.command import AtVersion, IndexPath, command
 from archindex.cli.output import Document, Grid, Sink
 from archindex.core.errors import ArgumentError
 
@@ -31,6 +31,7 @@ def decode(
         tuple[str, str] | None, typer.Option(metavar="A B", help="Decode points evenly spaced from A to B.")
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Points of --between, its ends included.")] = 5,
+    version: AtVersion = None,
 ) -> None:
     """Find the architectures that points of the space stand for.
 
@@ -47,7 +48,7 @@ def decode(
             got="both" if vector else "neither",
             fix="archindex decode --help",
         )
-    with open_index(path) as opened:
+    with open_index(path, version=version) as opened:
         if vector is not None:
             found = opened.decode(_read_points(vector))
         else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archindex.cli import change, data, demo, encoder, index, latent, query, search, space
+from archindex.cli import change, data, demo, encoder, index, latent, query, search, snapshot, space
 from archindex.cli.command import new_app
 from archindex.cli.errors import report
 from archindex.cli.output import Format, Sink
@@ -16,6 +16,7 @@ from archindex.cli.output import Format, Sink
 app = new_app("A search engine for neural architectures.")
 for _family in (index, query, change, latent, search, demo):
     _family.register(app)
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(data.app, name="data")
 app.add_typer(space.app, name="space")
 app.add_typer(encoder.app, name="encoder")

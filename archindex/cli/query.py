@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from archindex.cli.command import IndexPath, Where, command
+from archindex.cli.command import AtVersion, IndexPath, Where, command
 from archindex.cli.output import Document, Format, Grid, Sink
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def query(
         str, typer.Option(metavar="LEVEL", help="fast (.90), balanced (.95), high (.99), exact, or a number.")
     ] = "balanced",
     explain: Annotated[bool, typer.Option("--explain", help="Show how the search was done.")] = False,
+    version: AtVersion = None,
 ) -> None:
     """Find the architectures most like one, under a filter.
 
@@ -60,7 +61,7 @@ def query(
     """
     from archindex.api import open_index
 
-    with open_index(path) as opened:
+    with open_index(path, version=version) as opened:
         columns = choose_columns(opened.schema, where, select)
         hits = opened.query(
             like, k=k, where=where, select=columns, recall=recall_level(recall), strategy=strategy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archindex.cli.command import IndexPath, Seed, Where, command
+from archindex.cli.command import AtVersion, IndexPath, Seed, Where, command
 from archindex.cli.output import Document, Grid, Sink
 from archindex.cli.progress import progress
 
@@ -40,6 +40,7 @@ def search(
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Folder of the run; an unfinished one goes on.")
     ] = None,
+    version: AtVersion = None,
 ) -> None:
     """Find the best architecture by a column, in few queries.
 
@@ -58,7 +59,7 @@ def search(
     from archindex.search.registry import make_strategy
     from archindex.search.run import run_search
 
-    with open_index(path) as opened:
+    with open_index(path, version=version) as opened:
         pool = Pool(opened.snapshot, within_table(opened.schema, objective, where))
         searcher = make_strategy(strategy, pool, objective, seed=seed, maximize=maximize)
         oracle = ColumnOracle(opened.snapshot, searcher.objective)

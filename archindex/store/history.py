@@ -72,7 +72,7 @@ def take_snapshot(path: Path, name: str) -> NamedVersion:
         return write_name(path, name, fold(path).number if changed else number)
 
 
-def drop_snapshot(path: Path, name: str) -> None:
+def drop_snapshot(path: Path, name: str) -> NamedVersion:
     """Take a name away; its version goes unless it has another, is one of the last two, or has a reader.
 
     Raises
@@ -84,5 +84,6 @@ def drop_snapshot(path: Path, name: str) -> None:
     """
     with writing(path):
         current = current_version(path)
-        remove_name(path, name)
+        removed = remove_name(path, name)
         drop_old_versions(path, current - 1)
+        return removed

@@ -98,7 +98,7 @@ def write_name(path: Path, name: str, version: int) -> NamedVersion:
     return named
 
 
-def remove_name(path: Path, name: str) -> None:
+def remove_name(path: Path, name: str) -> NamedVersion:
     """Take a name away; on return it is off the disk. The version itself stays for now.
 
     Raises
@@ -114,6 +114,7 @@ def remove_name(path: Path, name: str) -> None:
     with disk_errors("the name of a snapshot"):
         (path / FOLDER / f"{name}.json").unlink()
         sync_folder(path / FOLDER)
+    return names[name]
 
 
 def resolve(path: Path, version: int | str) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,19 @@ class Snapshot:
             row_id: {spec: value for spec, value in by_spec.items() if value == value}
             for row_id, by_spec in found.items()
         }
+
+    def series(self) -> Iterator[Series]:
+        """Yield every series over all rows (float64, NaN where missing), in the order of `ids`."""
+        changed: dict[MeasurementSpec, dict[int, float]] = {}
+        for row_id, by_spec in self._delta.values.items():
+            for spec, value in by_spec.items():
+                changed.setdefault(spec, {})[row_id] = value
+        known = (one for one in self.catalog.series(self.ids))
+        fresh = [spec for spec in self.specs() if spec not in set(self.catalog.specs())]
+        for one in chain(known, (Series(spec, np.full(len(self), np.nan)) for spec in fresh)):
+            new = changed.get(one.spec, {})
+            one.values[self.positions(np.fromiter(new, np.int64))] = list(new.values())
+            yield one
 
     def specs(self) -> list[MeasurementSpec]:
         """Return the spec of every series in the index."""

@@ -122,3 +122,32 @@ def test_an_index_needs_a_path(cli: Any, tmp_path: Path, monkeypatch: pytest.Mon
         refused = cli(*arguments)
         assert refused.code == 2
         assert "expected a path" in refused.err
+
+
+def test_update_replaces_and_takes_away(
+    cli: Any, index_path: Path, small_table: Table, check_json: Any
+) -> None:
+    first, second = small_table.natives[:2]
+    done = cli("update", index_path, first, second, "--measure", "pi5_latency_ms=1.5,", "--format", "json")
+    assert done.code == 0
+    check_json(done.json, "update")
+    assert (done.json["row_ids"], done.json["measured"], done.json["dropped"]) == (
+        [0, 1],
+        ["pi5_latency_ms"],
+        [],
+    )
+    assert cli("update", index_path, first, "--drop", "cifar10_valid_acc").code == 0
+    with ax.open(index_path) as index:
+        assert index.get(0).attributes["pi5_latency_ms"] == 1.5
+        assert index.get(1).attributes["pi5_latency_ms"] is None
+        assert index.get(0).attributes["cifar10_valid_acc"] is None
+        assert index.get(1).attributes["cifar10_valid_acc"] is not None
+
+
+@pytest.mark.parametrize("more", [(), ("--drop", "nothing_of_the_kind"), ("--measure", "pi5_latency_ms=1,2")])
+def test_an_update_that_is_refused(
+    cli: Any, index_path: Path, small_table: Table, more: tuple[str, ...], row_values: Any
+) -> None:
+    before = row_values()
+    assert cli("update", index_path, small_table.natives[0], *more).code == 2
+    assert row_values() == before
