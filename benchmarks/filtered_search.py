@@ -12,7 +12,9 @@ from benchmarks.sections import main
 
 SECTIONS: Final[dict[str, str]] = {
     "grid": "recall and time under filters near and far, the planner beside single ways and peers",
+    "tenants": "a thousand tenants of skewed sizes in one index, beside an index for each",
     "predicates": "what expressions select, and how long it takes, against DuckDB",
+    "disk": "centroids in memory and lists on disk at ten million rows, beside IVF-PQ in memory",
 }
 """Module of `benchmarks.filtered` for each claim."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 import archindex.indexes
-from archindex.indexes import ExactIndex, HnswIndex
+from archindex.indexes import ExactIndex, HnswIndex, VectorIndex
 from archindex.indexes.calibrate import calibrate
 from archindex.indexes.list_files import load_lists, save_lists
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import ListSearch
+from archindex.indexes.registry import choose_engine, load_index
 from archindex.queries import Filters, Found, Searched, filtered_search
+from archindex.store.arrange import new_order
 from benchmarks.filtered.cells import Conditions, text_of
 from benchmarks.filtered.sets import Columns, Floats, Set
 from benchmarks.filtered.work import kept
 
+_LISTS: Final = "lists.npz"
 _VERSION: Final = 1
 """Raised when lists or engine come out different."""
 
@@ -34,7 +37,17 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
 
 
 class Ours:
-    """Lists, HNSW and columns over rows.
+    """Engine, lists where there are enough rows, and columns: what a version of an index holds.
+
+    Parameters
+    ----------
+    vectors : float32[n, dim]
+    columns : dict of str to Column
+        Their attributes.
+    made_of : dict
+        What they are, for the key in the work folder.
+    whole : bool
+        Whether there are lists and HNSW however few the rows.
 
     Attributes
     ----------
@@ -44,22 +57,30 @@ class Ours:
         Attributes in the order of the lists.
     starts : int64[n_lists + 1]
         Where the lists begin.
+    engine : VectorIndex
+    order : int64[n]
+        Which row lies at each position.
     intrinsic_dimension : float
+        Where there are lists.
     """
 
-    def __init__(self, vectors: Floats, columns: Columns, made_of: dict[str, Any]) -> None:
+    def __init__(
+        self, vectors: Floats, columns: Columns, made_of: dict[str, Any], *, whole: bool = False
+    ) -> None:
         key: dict[str, Any] = {"what": f"{made_of['what']}-ours", "set": made_of, "version": _VERSION}
 
         def build(folder: Path) -> None:
             started = time.perf_counter()
-            lists, order = Lists.of(vectors, "l2", seed=0)
+            lists, order = Lists.of(vectors, "l2", seed=0) if whole else new_order(vectors, "l2", seed=0)
             took = time.perf_counter() - started
             arranged = np.ascontiguousarray(vectors[order])
-            engine = HnswIndex(vectors.shape[1])
+            engine = HnswIndex(vectors.shape[1]) if whole else _engine_of(arranged)
             engine.build(arranged, order)
             np.save(folder / "order.npy", order)
             engine.save(folder / "engine")
-            np.savez(folder / "lists.npz", **{part.name: getattr(lists, part.name) for part in fields(lists)})
+            if lists is not None:
+                parts = {part.name: getattr(lists, part.name) for part in fields(lists)}
+                np.savez(folder / _LISTS, **parts)
             print(
                 f"{key['what']}: lists in {took:.0f} s, all in {time.perf_counter() - started:.0f} s",
                 flush=True,
@@ -69,10 +90,17 @@ class Ours:
         order = np.load(folder / "order.npy")
         arranged = np.ascontiguousarray(vectors[order])
         arranged.flags.writeable = False
-        engine = HnswIndex.load(folder / "engine")
+        engine = load_index(folder / "engine")
         exact = ExactIndex(vectors.shape[1])
         exact.build(arranged, order)
-        with np.load(folder / "lists.npz") as stored:
+        self.engine = engine
+        self.columns = {name: column.take(order) for name, column in columns.items()}
+        self.searched = Searched(lambda: engine, lambda: exact, engine.capabilities.exact, order)
+        self.starts = np.array([0, len(order)])
+        self.order = order
+        if not (folder / _LISTS).exists():
+            return
+        with np.load(folder / _LISTS) as stored:
             lists = Lists(
                 **{part: stored[part] if stored[part].ndim else stored[part].item() for part in stored}
             )
@@ -84,14 +112,13 @@ class Ours:
         assert learned is not None
         self.intrinsic_dimension = learned[1].intrinsic_dimension
         self.starts = lists.starts
-        self.columns = {name: column.take(order) for name, column in columns.items()}
         search = ListSearch(lists, arranged, order, learned[1])
-        self.searched = Searched(lambda: engine, lambda: exact, False, order, search)
+        self.searched = replace(self.searched, lists=search)
 
     @classmethod
     def over(cls, one: Set) -> Ours:
         """Return the index over a set."""
-        return cls(one.vectors, one.columns, one.key)
+        return cls(one.vectors, one.columns, one.key, whole=True)
 
     def filters(self) -> Filters:
         """Return filters that have learned nothing yet."""
@@ -116,6 +143,12 @@ class Way:
         found, plan = filtered_search(query, k, self._ours.searched, allowed, **WAYS[self.name])
         self.taken = plan.strategy
         return found.distances[0, : int(found.counts[0])]
+
+
+def _engine_of(vectors: Floats) -> VectorIndex:
+    """Return the engine that an index of these rows would have: HNSW, or exact where that is fast enough."""
+    exact = choose_engine(*vectors.shape)[0] == "exact"
+    return ExactIndex(vectors.shape[1]) if exact else HnswIndex(vectors.shape[1])
 
 
 def _library() -> str:
