@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from archindex.core.recall import LEVELS
 from archindex.core.rng import generator
 from archindex.indexes._points import to_points
 from archindex.indexes._scan import rows_per_block
 from archindex.indexes._tables import Floats, Ints
 from archindex.indexes.base import Metric, Tunable
-from archindex.indexes.curve import BINS, LEVELS, Calibration, HitCurve
+from archindex.indexes.curve import BINS, Calibration, HitCurve
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import Bools, Doubles, ListSearch
 

@@ -13,9 +13,6 @@ from archindex.indexes._tables import Floats
 
 Doubles = npt.NDArray[np.float64]
 
-LEVELS: Final[Mapping[str, float]] = {"fast": 0.9, "balanced": 0.95, "high": 0.99}
-"""Mean recall that a search at each level is to reach, whatever the filter."""
-
 LOWEST: Final = -1.0
 WIDTH: Final = 0.025
 BINS: Final = 120
@@ -102,7 +99,8 @@ class Calibration:
     curve : HitCurve
         See there.
     misses : mapping of str to float
-        For each of `LEVELS`, the neighbours that may be expected in unread lists, as a share of k.
+        For each level (`archindex.core.recall`), the neighbours that may be expected in unread lists, as a
+        share of k.
     efforts : mapping of str to int
         For each level that the engine reaches without a filter, how hard it has to try; see
         `archindex.indexes.base.Tunable`.

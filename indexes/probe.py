@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.ranges import ranges
+from archindex.core.recall import LEVELS
 from archindex.indexes._best import Best
 from archindex.indexes._scan import distances, rows_per_block
 from archindex.indexes._tables import Floats, Ints
-from archindex.indexes.curve import LEVELS, Calibration
+from archindex.indexes.curve import Calibration
 from archindex.indexes.lists import Lists
 from archindex.indexes.waiting import Waiting
 

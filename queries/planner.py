@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from archindex.core.checks import check_choice, check_float, check_int, check_vectors
 from archindex.core.errors import ArgumentError
+from archindex.core.recall import LEVELS
 from archindex.queries.plan import STRATEGIES, Found, Plan, Strategy
 from archindex.queries.searched import Answer, Floats, Ints, Reading, RowFilter, Searched
 
-RECALLS: Final = {"fast": 0.9, "balanced": 0.95, "high": 0.99, "exact": 1.0}
+RECALLS: Final = {**LEVELS, "exact": 1.0}
 """Mean recall that each level asks for."""
 
 # Costs in nanoseconds, measured on one core of a server of 2024 (benchmarks/filtered_search.py); only their
@@ -34,7 +35,7 @@ _LARGE: Final = 1e15
 
 
 def check_recall(recall: str | float) -> float:
-    """Return a recall level or number as a number.
+    """Return a recall level or number as a number; one above the level "high" asks for a proof, as 1 does.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def check_recall(recall: str | float) -> float:
     number = check_float("recall", recall, low=0.0, high=1.0)
     if number == 0:
         raise ArgumentError("expected a recall above 0", got=recall, fix=f"or one of {', '.join(RECALLS)}")
-    return number
+    return 1.0 if number > LEVELS["high"] else number
 
 
 def filtered_search(
