@@ -41,6 +41,9 @@ class Peer(ABC):
     stores: ClassVar[bool] = False
     setting: Any = None
 
+    @abstractmethod
+    def __init__(self, one: Set) -> None: ...
+
     def prepare(self, conditions: Conditions) -> Any:
         """Return the filter in the library's own language; not timed."""
         return conditions
@@ -61,7 +64,7 @@ class MaskedExact(Peer):
     """A mask by NumPy over the columns, then all rows that are let through."""
 
     name = "mask + exact"
-    settings = ("",)
+    settings: ClassVar[tuple[Any, ...]] = ("",)
 
     def __init__(self, one: Set) -> None:
         self._vectors, self._columns = one.vectors, one.columns
@@ -80,7 +83,7 @@ class FaissHNSW(Peer):
     """The same mask, then faiss' HNSW with a selector of its bits."""
 
     name = "faiss HNSW"
-    settings = (16, 32, 64, 128, 256, 512, 1024, 4096)
+    settings: ClassVar[tuple[Any, ...]] = (16, 32, 64, 128, 256, 512, 1024, 4096)
 
     def __init__(self, one: Set) -> None:
         self._columns = one.columns
@@ -112,7 +115,7 @@ class FaissIVF(FaissHNSW):
     """The same mask, then faiss' inverted lists with a selector."""
 
     name = "faiss IVF"
-    settings = (4, 16, 64, 256, 1024)
+    settings: ClassVar[tuple[Any, ...]] = (4, 16, 64, 256, 1024)
 
     def __init__(self, one: Set) -> None:
         self._columns = one.columns
@@ -136,7 +139,7 @@ class Hnswlib(Peer):
     """The same mask, then hnswlib, which calls back for every row that it meets."""
 
     name = "hnswlib"
-    settings = (16, 32, 64, 128, 256, 1024)
+    settings: ClassVar[tuple[Any, ...]] = (16, 32, 64, 128, 256, 1024)
 
     def __init__(self, one: Set) -> None:
         self._columns = one.columns

