@@ -32,6 +32,17 @@ def short(vectors: Floats) -> bool:
         return bool(flat.dot(flat) < MAX_NORM)  # no NaN is
 
 
+def refuse_long(vectors: Floats, metric: Metric) -> None:
+    """Raise ArgumentError if a vector is longer than :data:`MAX_NORM` under l2."""
+    sizes = norms(vectors) if metric == "l2" else np.empty(0)
+    if len(sizes) and sizes.max() > MAX_NORM:
+        raise ArgumentError(
+            f"vectors of an approximate engine must be shorter than {MAX_NORM:g}",
+            got=float(sizes.max()),
+            fix="scale them, or use the exact engine",
+        )
+
+
 def to_points(vectors: Floats, metric: Metric) -> Floats:
     """Return `vectors` float32[n, dim] as points float32[n, point_dim].
 
@@ -40,14 +51,8 @@ def to_points(vectors: Floats, metric: Metric) -> Floats:
     ArgumentError
         If a vector is longer than :data:`MAX_NORM` under l2.
     """
+    refuse_long(vectors, metric)
     if metric == "l2":
-        sizes = norms(vectors)
-        if len(sizes) and sizes.max() > MAX_NORM:
-            raise ArgumentError(
-                f"vectors of an approximate engine must be shorter than {MAX_NORM:g}",
-                got=float(sizes.max()),
-                fix="scale them, or use the exact engine",
-            )
         return np.add(vectors, np.float32(0))  # -0 becomes 0, so that equal vectors are equal bytes
     wide = vectors.astype(np.float64)
     sizes64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))

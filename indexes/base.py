@@ -131,7 +131,11 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def memory_bytes(self) -> int:
-        """Return the bytes that the vectors and the engine's structures take, mapped files included."""
+        """Return the bytes of memory that searching takes: the engine's structures and the vectors it reads.
+
+        Mapped files count like others where a search goes through them. Full vectors that stay in their file
+        and are only looked up for a few candidates do not count.
+        """
 
     @property
     @abstractmethod
@@ -160,3 +164,15 @@ class Tunable(Protocol):
 
     def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
         """Return up to k nearest rows of each query; see `VectorIndex.search`."""
+
+
+@runtime_checkable
+class MemoryPlanned(Protocol):
+    """An engine that says before it is built how much memory it will take."""
+
+    def expected_memory(self, n: int) -> int:
+        """Return what `VectorIndex.memory_bytes` will say of `n` rows, within 10 %.
+
+        It holds for an engine that was saved and loaded, as it is in an index. It does not know how many of
+        the rows are equal, which saves some engines memory.
+        """

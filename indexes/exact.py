@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from archindex.core.checks import check_int
 from archindex.indexes._checked import ROWS, CheckedIndex, write_array
 from archindex.indexes._scan import Block, norms, rows_per_block, scan
+from archindex.indexes._stored import StoredVectors
 from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Capabilities, Metric
 
@@ -37,10 +39,7 @@ class ExactIndex(CheckedIndex):
 
     def __init__(self, dim: int, metric: Metric = "l2", *, seed: int = 0) -> None:
         super().__init__(dim, metric, seed)
-        none = np.empty((0, self._dim), dtype=np.float32)
-        self._base: Floats = none
-        self._tail: Floats = none
-        self._norms: Floats = norms(none)
+        self._fill(np.empty((0, self._dim), dtype=np.float32), self._table.ids)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -49,25 +48,28 @@ class ExactIndex(CheckedIndex):
 
     def memory_bytes(self) -> int:
         """Return the bytes of vectors (mapped ones too), norms and ids."""
-        arrays = (self._base, self._tail, self._norms, self._table.ids, self._table.labels)
-        return sum(array.nbytes for array in arrays)
+        arrays = (self._norms, self._table.ids, self._table.labels)
+        return self._stored.nbytes + sum(array.nbytes for array in arrays)
+
+    def expected_memory(self, n: int) -> int:
+        """Return what `memory_bytes` will say; see `archindex.indexes.base.MemoryPlanned`."""
+        return check_int("n", n, low=0) * (4 * self._dim + 4 + 16)
 
     def _fill(self, vectors: Floats, ids: Ints) -> Ints:
-        self._base = vectors.copy() if vectors.flags.writeable else vectors
-        self._tail = np.empty((0, self._dim), dtype=np.float32)
-        self._norms = norms(self._base)
+        self._stored = StoredVectors(vectors)
+        self._norms: Floats = norms(self._stored.base)
         return np.arange(len(ids), dtype=np.int64)
 
     def _append(self, vectors: Floats, ids: Ints) -> Ints:
         first = len(self._norms)
-        self._tail = np.concatenate([self._tail, vectors])
+        self._stored.append(vectors)
         self._norms = np.concatenate([self._norms, norms(vectors)])
         return np.arange(first, first + len(ids), dtype=np.int64)
 
     def _drop(self, gone: IdTable) -> None:
         if len(self._norms) > 2 * len(self._table):
             left = self._table
-            kept = self._at(left.labels)
+            kept = self._stored.at(left.labels)
             kept.flags.writeable = False  # ours alone: saves _fill a copy
             self._replace(kept, left.ids)
 
@@ -82,7 +84,8 @@ class ExactIndex(CheckedIndex):
         names = np.empty(len(self._norms), dtype=np.int64)
         names[self._table.labels] = self._table.ids
         step = rows_per_block(self._dim)
-        for offset, part in ((0, self._base), (len(self._base), self._tail)):
+        base, tail = self._stored.base, self._stored.tail
+        for offset, part in ((0, base), (len(base), tail)):
             for start in range(0, len(part), step):
                 here = slice(offset + start, offset + min(start + step, len(part)))
                 yield Block(part[start : start + step], names[here], self._norms[here])
@@ -94,22 +97,14 @@ class ExactIndex(CheckedIndex):
         for start in range(0, len(rows), step):
             here = order[start : start + step]
             labels = rows.labels[here]
-            yield Block(self._at(labels), rows.ids[here], self._norms[labels])
-
-    def _at(self, labels: Ints) -> Floats:
-        found = np.empty((len(labels), self._dim), dtype=np.float32)
-        based = labels < len(self._base)
-        found[based] = self._base[labels[based]]
-        found[~based] = self._tail[labels[~based] - len(self._base)]
-        return found
+            yield Block(self._stored.at(labels), rows.ids[here], self._norms[labels])
 
     def _write(self, folder: Path) -> list[str]:
         ids = self._table.ids
         write_array(folder / ROWS, np.stack([ids, np.arange(len(ids))]))
-        write_array(folder / VECTORS, self._at(self._table.labels))
+        write_array(folder / VECTORS, self._stored.at(self._table.labels))
         return [VECTORS]
 
     def _read(self, folder: Path) -> None:
-        # NumPy cannot map an empty array.
-        vectors = np.load(folder / VECTORS, mmap_mode="r" if len(self._table) else None, allow_pickle=False)
-        self._fill(vectors, self._table.ids)
+        self._stored = StoredVectors.read(folder / VECTORS)
+        self._norms = norms(self._stored.base)

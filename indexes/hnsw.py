@@ -21,6 +21,7 @@ from archindex.indexes.base import Capabilities, Metric, SearchResult
 Doubles = npt.NDArray[np.float64]
 
 GRAPH = "graph.hnswlib"
+NODE_BYTES = 100  # of hnswlib's own tables, which its file lacks: a lock, a place in a map, pointers
 CALLS_PER_READ = 8  # reading a vector out of hnswlib costs as much as eight calls of a filter
 
 
@@ -92,7 +93,16 @@ class HnswIndex(CheckedIndex):
     def memory_bytes(self) -> int:
         """Return the bytes of the graph with its vectors, and of the tables of ids."""
         tables = (self._table.ids, self._table.labels, self._nodes, self._members)
-        return int(self._graph.index_file_size()) + sum(array.nbytes for array in tables)
+        nodes = NODE_BYTES * int(self._graph.get_current_count())
+        return int(self._graph.index_file_size()) + nodes + sum(array.nbytes for array in tables)
+
+    def expected_memory(self, n: int) -> int:
+        """Return what `memory_bytes` will say; see `archindex.indexes.base.MemoryPlanned`."""
+        entries = 4 * point_dim(self._dim, self._metric) + 8
+        # A node is on the level above with a chance of 1 / links.
+        levels = 4 + (4 * self._links + 4) / (self._links - 1)
+        node = entries + 8 * self._links + 4 + levels + NODE_BYTES
+        return round(check_int("n", n, low=0) * (node + 32))
 
     def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
         """Return up to k nearest rows of each query; see `VectorIndex.search`."""

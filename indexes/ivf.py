@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,10 @@ from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Capabilities, Metric
 
 LISTS = "lists.faiss"
+ID_BYTES = 36  # of a row, beside its code: four ids of 8 bytes, its list
 ROWS_PER_CENTROID = 39  # fewer make k-means centroids of single rows; faiss's own limit
+SAMPLE = 64  # rows that k-means sees for each centroid
+BATCH = 1 << 16  # rows put into lists at once; faiss divides larger batches itself
 GROWTH = 4  # rows since training, as a factor, after which the lists are made anew
 
 
@@ -49,12 +53,17 @@ class IvfIndex(CheckedIndex):
     def __init__(
         self, dim: int, metric: Metric = "l2", *, seed: int = 0, lists: int | None = None, probes: int = 16
     ) -> None:
+        self._start(dim, metric, seed, lists, probes)
+
+    def _start(
+        self, dim: int, metric: Metric, seed: int, lists: int | None, probes: int, **others: int | None
+    ) -> None:
         self._lists = None if lists is None else check_int("lists", lists, low=1)
         self._probes = check_int("probes", probes, low=1)
-        super().__init__(dim, metric, seed, lists=self._lists, probes=self._probes)
+        CheckedIndex.__init__(self, dim, metric, seed, lists=self._lists, probes=self._probes, **others)
         self._fill(np.empty((0, self._dim), dtype=np.float32), self._table.ids)
 
-    efforts: ClassVar[tuple[int, ...]] = (4, 8, 16, 32, 64, 128, 256)
+    efforts: ClassVar[tuple[int, ...]] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
     @property
     def effort(self) -> int:
@@ -72,56 +81,92 @@ class IvfIndex(CheckedIndex):
 
     def memory_bytes(self) -> int:
         """Return the bytes of lists, centroids and ids."""
-        point = 4 * point_dim(self._dim, self._metric)
+        engine = self._engine
         tables = (self._table.ids, self._table.labels, self._names, self._list_of)
-        return (
-            int(self._engine.ntotal) * (point + 8)
-            + int(self._engine.nlist) * point
-            + sum(array.nbytes for array in tables)
-        )
+        rows = int(engine.ntotal) * (int(engine.code_size) + 8)
+        return rows + int(engine.nlist) * 4 * int(engine.d) + sum(array.nbytes for array in tables)
+
+    def expected_memory(self, n: int) -> int:
+        """Return what `memory_bytes` will say; see `archindex.indexes.base.MemoryPlanned`."""
+        point = 4 * point_dim(self._dim, self._metric)
+        return check_int("n", n, low=0) * (point + ID_BYTES) + self._number_of_lists(n) * point
+
+    def _number_of_lists(self, n: int) -> int:
+        lists = self._lists or min(round(4 * math.sqrt(n)), n // ROWS_PER_CENTROID)
+        return max(1, min(lists, n))
 
     def _fill(self, vectors: Floats, ids: Ints) -> Ints:
-        return self._train(to_points(vectors, self._metric), ids)
+        points = to_points(vectors, self._metric)
+        return self._train(points.__getitem__, ids)
 
-    def _train(self, points: Floats, ids: Ints) -> Ints:
-        n, dim = len(points), point_dim(self._dim, self._metric)
-        lists = self._lists or min(round(4 * math.sqrt(n)), n // ROWS_PER_CENTROID)
-        engine = faiss.IndexIVFFlat(faiss.IndexFlatL2(dim), dim, max(1, min(lists, n)), faiss.METRIC_L2)
-        engine.cp.min_points_per_centroid = 1  # else faiss writes a warning to standard error
-        engine.cp.seed = int(generator(self._seed, "ivf").integers(1 << 31))
-        engine.train(points if n else np.zeros((1, dim), dtype=np.float32))
-        self._engine: Any = engine
+    def _train(self, take: Callable[[slice | Ints], Floats], ids: Ints) -> Ints:
+        """Make lists for the rows of `ids`, whose points `take` returns, and put them in."""
+        n, rng = len(ids), generator(self._seed, "ivf")
+        seed, lists = int(rng.integers(1 << 31)), self._number_of_lists(n)
+        some = np.sort(rng.permutation(n)[: SAMPLE * lists])
+        none = np.zeros((1, point_dim(self._dim, self._metric)), dtype=np.float32)
+        self._engine: Any = self._made(take(some) if n else none, lists, seed)
         self._trained = n
         self._names = np.empty(0, dtype=np.int64)  # row id of each label ever given
-        self._list_of = np.empty(0, dtype=np.int64)  # and its list
-        self._sizes = np.zeros(engine.nlist, dtype=np.int64)
-        return self._place(points, ids)
+        self._list_of = np.empty(0, dtype=np.int32)  # and its list
+        self._sizes = np.zeros(lists, dtype=np.int64)
+        for start in range(0, n, BATCH):
+            self._place(take(slice(start, start + BATCH)), ids[start : start + BATCH])
+        return np.arange(n, dtype=np.int64)
+
+    def _made(self, sample: Floats, lists: int, seed: int) -> Any:
+        """Return the empty faiss index, trained on a sample of the points float32[m, point_dim]."""
+        dim = sample.shape[1]
+        return self._fitted(
+            faiss.IndexIVFFlat(faiss.IndexFlatL2(dim), dim, lists, faiss.METRIC_L2), sample, seed
+        )
+
+    @staticmethod
+    def _fitted(engine: Any, sample: Floats, seed: int) -> Any:
+        engine.cp.min_points_per_centroid = 1  # else faiss writes a warning to standard error
+        engine.cp.niter = 10
+        engine.cp.seed = seed
+        engine.train(sample)
+        return engine
+
+    def _coded(self, points: Floats) -> Floats:
+        """Return points as the faiss index is to see them."""
+        return points
 
     def _place(self, points: Floats, ids: Ints) -> Ints:
         labels = np.arange(len(self._names), len(self._names) + len(ids), dtype=np.int64)
-        if len(ids):
-            lists = self._engine.quantizer.assign(points, 1)[:, 0]
-            pointers = [faiss.swig_ptr(array) for array in (points, labels, lists)]
-            self._engine.add_core(len(ids), *pointers)
-            self._names = np.concatenate([self._names, ids])
-            self._list_of = np.concatenate([self._list_of, lists])
+        for start in range(0, len(ids), BATCH):
+            part = slice(start, start + BATCH)
+            coded = self._coded(points[part])
+            lists = self._engine.quantizer.assign(coded, 1)[:, 0]
+            self._put(coded, labels[part], lists)
+            self._names = np.concatenate([self._names, ids[part]])
+            self._list_of = np.concatenate([self._list_of, lists.astype(np.int32)])
             self._sizes += np.bincount(lists, minlength=len(self._sizes))
         return labels
+
+    def _put(self, coded: Floats, labels: Ints, lists: Ints) -> None:
+        pointers = [faiss.swig_ptr(array) for array in (coded, labels, lists)]
+        self._engine.add_core(len(labels), *pointers)
 
     def _append(self, vectors: Floats, ids: Ints) -> Ints:
         points = to_points(vectors, self._metric)
         if len(self._names) + len(ids) > GROWTH * self._trained:
-            held, labels = self._held()
-            left = self._names[labels]
-            self._table = IdTable.of(left, self._train(held, left))
+            self._anew()
         return self._place(points, ids)
+
+    def _anew(self) -> None:
+        """Make lists anew for the rows of the table, which get new labels."""
+        held, labels = self._held()
+        left = self._names[labels]
+        self._table = IdTable.of(left, self._train(held.__getitem__, left))
 
     def _drop(self, gone: IdTable) -> None:
         self._engine.remove_ids(faiss.IDSelectorBatch(gone.labels))
         self._sizes -= np.bincount(self._list_of[gone.labels], minlength=len(self._sizes))
 
     def _find(self, queries: Floats, k: int, allowed: IdTable | None) -> tuple[Pairs, int]:
-        points = to_points(queries, self._metric)
+        points = self._coded(to_points(queries, self._metric))
         lists = len(self._sizes)
         rows = self._table if allowed is None else allowed
         weights, selector = self._sizes, None
@@ -144,11 +189,20 @@ class IvfIndex(CheckedIndex):
             if len(here):
                 work += int(seen[ready].sum())
                 setting = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
-                squared, labels = self._engine.search(points[here], min(k, len(rows)), params=setting)
-                hits = to_pairs(labels, to_distances(squared, queries[here], self._metric))
+                width = min(self._candidates(k), len(rows))
+                squared, labels = self._engine.search(points[here], width, params=setting)
+                hits = self._hits(queries[here], squared, labels, k)
                 found.append(Pairs(here[hits.query], self._names[hits.row], hits.distance))
             probes = min(2 * probes, lists)
         return Pairs.join(found), work
+
+    def _candidates(self, k: int) -> int:
+        """Return how many rows the lists are asked for."""
+        return k
+
+    def _hits(self, queries: Floats, squared: Floats, labels: Ints, k: int) -> Pairs:
+        """Return at least the k best labels of each query, for what faiss found; [m, candidates] both."""
+        return to_pairs(labels, to_distances(squared, queries, self._metric))
 
     def _held(self) -> tuple[Floats, Ints]:
         """Return the points and labels in the lists, sorted by label."""
@@ -176,7 +230,7 @@ class IvfIndex(CheckedIndex):
         if len(self._table):
             self._names = np.full(int(self._table.labels.max()) + 1, -1, dtype=np.int64)
             self._names[self._table.labels] = self._table.ids
-            self._list_of = np.zeros(len(self._names), dtype=np.int64)
+            self._list_of = np.zeros(len(self._names), dtype=np.int32)
             for number in range(self._engine.nlist):
                 size = self._sizes[number] = self._engine.invlists.list_size(number)
                 if size:

@@ -18,6 +18,11 @@ ENGINES: Mapping[str, str] = MappingProxyType(
         "exact": "archindex.indexes.exact:ExactIndex",
         "hnsw": "archindex.indexes.hnsw:HnswIndex",
         "ivf": "archindex.indexes.ivf:IvfIndex",
+        "ivf_sq8": "archindex.indexes.quantised:IvfSq8Index",
+        "ivf_pq": "archindex.indexes.quantised:IvfPqIndex",
+        "ivf_opq": "archindex.indexes.quantised:IvfOpqIndex",
+        "ivf_rabitq": "archindex.indexes.quantised:IvfRabitqIndex",
+        "spann": "archindex.indexes.spann:SpannIndex",
     }
 )
 """Where each engine is; by address, because hnswlib and faiss are imported only when used."""

@@ -24,6 +24,7 @@ from archindex.indexes.base import (
     DISTANCE_RTOL,
     METRICS,
     Capabilities,
+    MemoryPlanned,
     Metric,
     SearchResult,
     VectorIndex,
@@ -356,6 +357,20 @@ class IndexCase:
         large, vectors, _ = self.filled("l2", n=800)
         assert vectors.nbytes <= large.memory_bytes() <= 20 * vectors.nbytes
         assert small.memory_bytes() < large.memory_bytes()
+
+    @both_metrics
+    @pytest.mark.parametrize(("n", "dim"), [(1500, 64), (4000, 24)])
+    def test_memory_is_known_before_building(self, metric: Metric, n: int, dim: int, tmp_path: Path) -> None:
+        """An engine that plans says beforehand, within 10 %, what it takes once saved and loaded."""
+        index = self.make(dim, metric)
+        if not isinstance(index, MemoryPlanned):
+            pytest.skip("this engine makes no plan of its memory")
+        planned = index.expected_memory(n)
+        index.build(clustered(n, dim), np.arange(n))
+        index.save(tmp_path)
+        assert abs(planned / type(index).load(tmp_path).memory_bytes() - 1) <= 0.1
+        with pytest.raises(ArgumentError):
+            index.expected_memory(-1)
 
     def test_capabilities_are_stated(self) -> None:
         """An engine that claims to be exact is tested for full recall."""

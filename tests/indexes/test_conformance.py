@@ -30,3 +30,38 @@ class TestIvfOfManyLists(TestIvf):
 
     def make(self, dim: int, metric: Metric) -> VectorIndex:
         return make_index("ivf", dim, metric, lists=40, probes=14)
+
+
+class TestIvfSq8(IndexCase):
+    recall = 0.98
+
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return make_index("ivf_sq8", dim, metric)
+
+
+class TestIvfPq(IndexCase):
+    recall = 0.98
+
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return make_index("ivf_pq", dim, metric)
+
+
+class TestIvfOpq(IndexCase):
+    recall = 0.98
+
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return make_index("ivf_opq", dim, metric)
+
+
+class TestIvfRabitq(IndexCase):
+    recall = 0.98
+
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return make_index("ivf_rabitq", dim, metric)
+
+
+class TestCodesThatDecide(TestIvfOpq):
+    """As in a large index: few of the rows are compared in full, and few of the lists searched."""
+
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return make_index("ivf_opq", dim, metric, lists=40, probes=14, rerank=20)

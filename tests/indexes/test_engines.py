@@ -21,10 +21,10 @@ def test_exact_uses_a_mapped_array_where_it_lies(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
     index = ExactIndex(8)
     index.build(mapped, np.arange(300))
-    assert index._base is mapped
+    assert index._stored.base is mapped
     index.add(clustered(2, 8, seed=3), [900, 901])
     index.remove([0, 900])
-    assert index._base is mapped
+    assert index._stored.base is mapped
     query = mapped[5]
     truth = true_distances(mapped, query, "l2")
     truth[0] = np.inf
