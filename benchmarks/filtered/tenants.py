@@ -20,7 +20,7 @@ QUERIES: Final = 50
 EACH: Final = 6
 """Tenants looked at in each class of sizes, where there are so many."""
 
-CLASSES: Final = (0, 300, 1_000, 10_000, 100_000)
+CLASSES: Final = (0, 300, 1_000, 10_000, 50_000, 100_000)
 """Least rows of each class."""
 
 PROTOCOL: Final = (
