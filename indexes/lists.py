@@ -102,7 +102,7 @@ class Lists:
         kmeans.train(sample)
         centroids, nearest = np.asarray(kmeans.centroids), np.empty(n, dtype=np.int64)
         for rows, points in _points(vectors, metric):
-            nearest[rows] = _assigned(centroids, points)
+            nearest[rows] = assigned(centroids, points)
         return cls._around(centroids, vectors, nearest, metric, n)
 
     def with_tail(self, vectors: Floats) -> tuple[Lists, Ints]:
@@ -120,9 +120,27 @@ class Lists:
         """
         tail = to_points(np.ascontiguousarray(vectors[self.starts[-1] :]), self.metric)
         nearest = np.concatenate(
-            [np.repeat(np.arange(len(self)), self.sizes), _assigned(self.centroids, tail)]
+            [np.repeat(np.arange(len(self)), self.sizes), assigned(self.centroids, tail)]
         )
         return self._around(self.centroids, vectors, nearest, self.metric, self.trained)
+
+    def regrouped(self, centroids: Floats, vectors: Floats, owner: Ints) -> tuple[Lists, Ints]:
+        """Put the rows into lists around other centroids.
+
+        Parameters
+        ----------
+        centroids : float32[n_lists, point_dim]
+        vectors : float32[n, dim]
+            All rows.
+        owner : int64[n]
+            The list that each row is to lie in.
+
+        Returns
+        -------
+        Lists, int64[n]
+            See `of`.
+        """
+        return self._around(centroids, vectors, owner, self.metric, self.trained)
 
     @classmethod
     def _around(
@@ -131,7 +149,7 @@ class Lists:
         away = np.empty(len(vectors), dtype=np.float32)
         for rows, points in _points(vectors, metric):
             # Not by faiss: what it gives loses its digits far from the origin.
-            away[rows] = _gaps(points, centroids[nearest[rows]])
+            away[rows] = gaps(points, centroids[nearest[rows]])
         order = np.argsort(nearest, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))])
         radii, spreads = np.zeros((2, len(centroids)), dtype=np.float32)
@@ -154,7 +172,7 @@ class Lists:
             return False
         owner = np.repeat(np.arange(len(self)), self.sizes)
         return all(
-            (_gaps(points, self.centroids[owner[rows]]) <= self.radii[owner[rows]]).all()
+            (gaps(points, self.centroids[owner[rows]]) <= self.radii[owner[rows]]).all()
             for rows, points in _points(vectors, self.metric)
         )
 
@@ -188,14 +206,14 @@ def _points(vectors: Floats, metric: Metric) -> Iterator[tuple[slice, Floats]]:
         yield rows, to_points(np.ascontiguousarray(vectors[rows]), metric)
 
 
-def _gaps(a: Floats, b: Floats) -> Floats:
+def gaps(a: Floats, b: Floats) -> Floats:
     """Return the distance of each row of `a` to the same row of `b`, by difference."""
     gap = a - b
     distances: Floats = np.sqrt(np.einsum("ij,ij->i", gap, gap))
     return distances
 
 
-def _assigned(centroids: Floats, points: Floats) -> Ints:
+def assigned(centroids: Floats, points: Floats) -> Ints:
     """Return the nearest centroid of each point; int64[n]."""
     from archindex.indexes._faiss import faiss
 

@@ -13,6 +13,7 @@ from archindex.indexes.calibrate import calibrate
 from archindex.indexes.curve import Calibration
 from archindex.indexes.list_files import save_lists
 from archindex.indexes.lists import Lists
+from archindex.indexes.rebalance import rebalanced, uneven
 
 LISTED_ROWS: Final = 20_000
 """Rows from which an index has lists; fewer are compared one by one in about a millisecond."""
@@ -33,19 +34,27 @@ def new_order(vectors: Floats, metric: Metric, seed: int) -> tuple[Lists | None,
     """Return lists for some rows, None if there are few, and the order in which the rows are to lie."""
     if len(vectors) < LISTED_ROWS or np.abs(vectors).max() > _LARGEST:
         return None, np.arange(len(vectors))
-    return Lists.of(vectors, metric, seed)
+    return _balanced(*Lists.of(vectors, metric, seed), vectors, seed)
 
 
 def grown_order(lists: Lists | None, vectors: Floats, metric: Metric, seed: int) -> tuple[Lists | None, Ints]:
     """Return the same for rows of which the first lie in lists already.
 
-    New rows go into the lists there are, until these have grown, or shrunk, by a factor of `_GROWN`.
+    New rows go into the lists there are, of which those that have become too large or too small are cut or
+    joined, until all together have grown, or shrunk, by a factor of `_GROWN`.
     """
     if lists is None or not lists.trained / _GROWN <= len(vectors) <= lists.trained * _GROWN:
         return new_order(vectors, metric, seed)
     if np.abs(vectors[lists.starts[-1] :]).max(initial=0) > _LARGEST:
         return None, np.arange(len(vectors))
-    return lists.with_tail(vectors)
+    return _balanced(*lists.with_tail(vectors), vectors, seed)
+
+
+def _balanced(lists: Lists, order: Ints, vectors: Floats, seed: int) -> tuple[Lists, Ints]:
+    if not uneven(lists):
+        return lists, order
+    lists, again = rebalanced(lists, vectors[order], seed)
+    return lists, order[again]
 
 
 def write_arrays(staged: Path, vectors: Floats, ids: Ints) -> None:
