@@ -9,6 +9,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 
 import archindex as ax
 from archindex.store import arrange
@@ -33,8 +34,15 @@ def build(path: Path, universe: Universe, rows: Ints, *, overwrite: bool = False
     ax.build(path, universe.tables(rows), engine="hnsw", overwrite=overwrite).close()
 
 
-def draw(rng: np.random.Generator, state: State, kind: str, generation: int, most: int = 64) -> Operation:
-    """Draw an operation of a kind.
+def draw(
+    rng: np.random.Generator,
+    state: State,
+    kind: str,
+    generation: int,
+    most: int = 64,
+    own: npt.NDArray[np.bool_] | None = None,
+) -> Operation:
+    """Draw an operation of a kind on at most `most` rows, of those that are one's `own` if that is given.
 
     ``add`` brings new rows (a quarter of them without a measurement), ``measure`` adds measurements of rows
     that are there or not, ``update`` of rows that are there, ``drop`` takes them away, ``remove`` takes rows
@@ -42,14 +50,15 @@ def draw(rng: np.random.Generator, state: State, kind: str, generation: int, mos
     """
     if kind not in ("add", "measure", "update", "drop", "remove"):
         return {"op": kind}
-    there = state.ids >= 0
+    rows = np.arange(len(state.ids)) if own is None else np.flatnonzero(own)
+    there = state.ids[rows] >= 0
     n = int(rng.integers(1, most + 1))
     if kind == "add" and there.mean() > 0.9:
         kind = "remove"
     if kind in ("update", "drop", "remove"):
-        rows = rng.choice(np.flatnonzero(there), size=n, replace=False)
+        rows = rng.choice(rows[there], size=n, replace=False)
         return {"op": kind, "rows": rows.tolist(), "generations": [generation] * len(rows)}
-    pool = np.flatnonzero(~there) if kind == "add" else np.arange(len(there))
+    pool = rows[~there] if kind == "add" else rows
     rows = rng.choice(pool, size=min(n, len(pool)), replace=False)
     generation = 0 if kind == "add" and rng.random() < 0.25 else generation
     return {"op": "add", "rows": rows.tolist(), "generations": [generation] * len(rows)}

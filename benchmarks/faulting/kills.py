@@ -19,7 +19,8 @@ import hnswlib  # noqa: F401
 import numpy as np
 
 import archindex as ax
-from archindex.core.errors import ArchindexError, IndexMissingError
+from archindex.core.errors import ArchindexError, CorruptIndexError, IndexMissingError
+from archindex.store.verify import verify
 from benchmarks.faulting.answers import Tally
 from benchmarks.faulting.indexes import DATA, build, carry_out, check, draw, is_right, lists_from
 from benchmarks.faulting.ledger import Ints, Ledger, State, Universe, read_state
@@ -202,11 +203,63 @@ def kill_builds(campaign: Campaign, kills: int) -> Outcome:
         try:
             ax.open(path).close()
         except IndexMissingError:  # says that the same build finishes it
+            outcome.in_flight += 1
             campaign.kill(None, _build, path, universe, campaign.rows, False)
         except ArchindexError as error:
             outcome.problems.append(f"{type(error).__name__}: {error}")
         outcome.settle(campaign, path, [state])
     return outcome
+
+
+def kill_merges(campaign: Campaign, kills: int) -> Outcome:
+    """Kill merges of two indexes that share rows, and run them again."""
+    path, universe, rows = campaign.folder / "merged", campaign.universe, campaign.rows
+    sources, states = [campaign.folder / "first", campaign.folder / "second"], []
+    for source, part in zip(sources, (rows[: 2 * len(rows) // 3], rows[len(rows) // 3 :]), strict=True):
+        with lists_from(LISTED):
+            build(source, universe, part)
+        states.append(State.built(universe, part))
+        with ax.open(source) as index:
+            for kind in ("update", "drop", "remove"):
+                operation = draw(campaign.rng, states[-1], kind, len(states) + 1)
+                carry_out(universe, index, operation)
+                states[-1].apply(operation)
+    outcome, seconds, legal = Outcome(), 0.0, merged(states)
+    for number in range(1 + kills):
+        shutil.rmtree(path, ignore_errors=True)
+        delay = campaign.rng.uniform(0, seconds) if number else None
+        took = campaign.kill(delay, _merge, path, sources)
+        seconds = seconds or took
+        if not number:
+            continue
+        try:
+            ax.open(path).close()
+        except IndexMissingError:
+            outcome.in_flight += 1
+            campaign.kill(None, _merge, path, sources)
+        except CorruptIndexError:  # killed before the manifest of a whole version was written
+            verify(path, repair=True)
+        outcome.settle(campaign, path, [legal])
+    for source, state in zip(sources, states, strict=True):
+        outcome.settle(campaign, source, [state])
+        outcome.kills -= 1
+    return outcome
+
+
+def merged(states: list[State]) -> State:
+    """Return what a merge of two indexes has to hold: the ids of the first, the measurements of the later."""
+    first, second = states
+    new = np.flatnonzero((first.ids < 0) & (second.ids >= 0))
+    state = first.copy()
+    state.ids[new[np.argsort(second.ids[new])]] = first.next_row_id + np.arange(len(new))
+    state.generations = np.where(second.generations > 0, second.generations, first.generations)
+    state.next_row_id = first.next_row_id + len(new)
+    state.digest = state.digest_of(state.rows)
+    return state
+
+
+def _merge(path: Path, sources: list[Path]) -> None:
+    ax.merge(path, *sources).close()
 
 
 def _build(path: Path, universe: Universe, rows: Ints, overwrite: bool) -> None:
@@ -225,6 +278,7 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
             outcomes = {name: kill_streams(campaign, kinds, kills) for name, kinds in STREAMS.items()}
             outcomes["build over an index"] = kill_rebuilds(campaign, kills)
             outcomes["build"] = kill_builds(campaign, kills)
+            outcomes["merge"] = kill_merges(campaign, kills)
         for name, one in outcomes.items():
             print(*one.problems, sep="\n", end="", file=sys.stderr)
             rows.append(
