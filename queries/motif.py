@@ -3,7 +3,7 @@
 ::
 
     conv3x3 -> skip -> conv1x1
-    input -> a:conv3x3, input -> b:conv1x1, a -> output, b -> output
+    i:input -> conv3x3 -> o:output, i -> conv1x1 -> o
     conv[kernel>=5, stride=2] -> * ->> output
 
 A motif is one or more paths with commas between. ``a -> b`` says that b reads a; ``a ->> b`` that b is
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -51,6 +51,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _KERNEL = re.compile(r"(.*[^_\d])_?(\d{1,4})x(\d{1,4})")
+_COLUMN: Final = "contains("
 _EXAMPLE: Final = "write it as in contains('conv3x3 -> skip -> conv1x1')"
 
 
@@ -69,8 +70,8 @@ class Label:
     op: str
     limits: tuple[tuple[str, str, float], ...] = ()
 
-    def resolved(self, ops: Sequence[str]) -> tuple[int | None, tuple[tuple[str, str, float], ...]]:
-        """Return the op as a position in `ops`, None for any, and all limits, a kernel in the name included.
+    def resolved(self, ops: Collection[str]) -> tuple[str | None, tuple[tuple[str, str, float], ...]]:
+        """Return the op among `ops`, None for any, and all limits, a kernel in the name included.
 
         Raises
         ------
@@ -80,14 +81,14 @@ class Label:
         if self.op == ANY:
             return None, self.limits
         if self.op in ops:
-            return list(ops).index(self.op), self.limits
+            return self.op, self.limits
         match = _KERNEL.fullmatch(self.op)
         name = self.op if match is None else match[1]
         if match is None or name not in ops:
-            raise UnknownNameError.of("op", name, ops)
+            raise UnknownNameError.of("motif op", name, ops)
         height, width = float(match[2]), float(match[3])
         kernel = (("kernel", "=", height), ("kernel_w", "=", width))
-        return list(ops).index(name), kernel + self.limits
+        return name, kernel + self.limits
 
     def __str__(self) -> str:
         limits = ",".join(f"{name}{sign}{value:g}" for name, sign, value in self.limits)
@@ -113,16 +114,26 @@ class Motif:
     @property
     def name(self) -> str:
         """Name of the BOOLEAN column that says which architectures contain it; equal motifs share it."""
-        paths = [
-            f"{a}:{self.labels[a]} {'->>' if far else '->'} {b}:{self.labels[b]}" for a, b, far in self.edges
-        ]
-        alone = set(range(len(self.labels))) - {end for a, b, _ in self.edges for end in (a, b)}
-        return f"contains({', '.join([*paths, *(f'{a}:{self.labels[a]}' for a in sorted(alone))])})"
+        told: set[int] = set()
+
+        def node(i: int) -> str:
+            text = f"n{i}" if i in told else f"n{i}:{self.labels[i]}"
+            told.add(i)
+            return text
+
+        paths = [f"{node(a)} {'->>' if far else '->'} {node(b)}" for a, b, far in self.edges]
+        alone = [node(i) for i in range(len(self.labels)) if i not in told]
+        return f"{_COLUMN}{', '.join([*paths, *alone])})"
 
 
 def is_motif(name: str) -> bool:
     """Return whether a column's name is that of a motif."""
-    return name.startswith("contains(")
+    return name.startswith(_COLUMN)
+
+
+def motif_of(name: str) -> Motif:
+    """Return the motif that a column of this name is about."""
+    return parse_motif(name.removeprefix(_COLUMN).removesuffix(")"))
 
 
 def parse_motif(text: str) -> Motif:
@@ -206,7 +217,7 @@ class _Reader:
                 self._at += 1
                 name, sign, number = self._next("word"), self._next("limit"), self._next("number")
                 if name not in ATTRIBUTE_ID:
-                    raise UnknownNameError.of("attribute", name, ATTRIBUTE_ID)
+                    raise UnknownNameError.of("node attribute", name, ATTRIBUTE_ID)
                 limits.append((name, sign, float(number)))
             self._take("]")
         return Label(op, tuple(limits))

@@ -32,11 +32,14 @@ class Relative:
     ----------
     text : str
         The expression as it was given.
+    columns : tuple of str
+        The columns used, of either side, in ascending order.
     asked : tuple of str
         The columns of which it uses the value, in ascending order; none: it stands by itself.
     """
 
     text: str
+    columns: tuple[str, ...]
     asked: tuple[str, ...]
     _tree: tree.Node = field(repr=False)
     _schema: Schema = field(repr=False)
@@ -93,7 +96,8 @@ def compile_relative(text: str, schema: Schema) -> Relative:
     from archindex.queries.parse import parse
 
     node = parse(text, schema)
-    return Relative(text, tuple(sorted(query_names(node))), node, dict(schema))
+    asked = query_names(node)
+    return Relative(text, tuple(sorted(asked | column_names(node))), tuple(sorted(asked)), node, dict(schema))
 
 
 _Builder = Callable[[Mapping[str, Value], dict[int, tree.Node]], tree.Node]

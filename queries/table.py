@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.queries.columns import Column, Kind
+from archindex.queries.motif import is_motif
 from archindex.queries.text import LikePattern
 
 Array = npt.NDArray[Any]
@@ -26,6 +27,8 @@ MAX_MADE = 256
 # LIKE over fewer names than these takes no time; of more, a table keeps the answers to so many patterns.
 MANY_NAMES = 256
 MAX_LIKES = 64
+# Columns about motifs that a table keeps open.
+MAX_MOTIFS = 64
 
 
 class Attribute:
@@ -147,8 +150,16 @@ class Table:
                 self._rows = len(found.values)
             if len(found.values) != self._rows:
                 raise ArgumentError("expected columns of one length", got=[self._rows, len(found.values)])
+            if is_motif(name):
+                self._forget_motifs()
             self._opened[name] = found
         return found
+
+    def _forget_motifs(self) -> None:
+        """Make room for one more column that says which rows contain a motif: there may be any number."""
+        opened = [name for name in self._opened if is_motif(name)]
+        for name in opened[: max(0, len(opened) - MAX_MOTIFS + 1)]:
+            del self._opened[name]
 
     @property
     def rows(self) -> int:
