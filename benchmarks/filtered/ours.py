@@ -14,10 +14,11 @@ import numpy.typing as npt
 import archindex.indexes
 from archindex.indexes import ExactIndex, HnswIndex, VectorIndex
 from archindex.indexes.calibrate import calibrate
+from archindex.indexes.choose import choose_engine
 from archindex.indexes.list_files import load_lists, save_lists
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import ListSearch
-from archindex.indexes.registry import choose_engine, load_index
+from archindex.indexes.registry import load_index, make_index
 from archindex.queries import Filters, Found, Searched, filtered_search
 from archindex.store.arrange import new_order
 from benchmarks.filtered.cells import Conditions, text_of
@@ -147,8 +148,8 @@ class Way:
 
 def _engine_of(vectors: Floats) -> VectorIndex:
     """Return the engine that an index of these rows would have: HNSW, or exact where that is fast enough."""
-    exact = choose_engine(*vectors.shape)[0] == "exact"
-    return ExactIndex(vectors.shape[1]) if exact else HnswIndex(vectors.shape[1])
+    chosen = choose_engine(*vectors.shape)
+    return make_index(chosen.name, vectors.shape[1], "l2", **chosen.arguments)
 
 
 def _library() -> str:
