@@ -35,12 +35,17 @@ class RecordFile:
         Open for reading; it is this object's from now on.
     dtype : numpy.dtype
         Of a record.
+
+    Attributes
+    ----------
+    reads, bytes_read : int
+        Calls of the system, and what they brought.
     """
 
     def __init__(self, file: IO[bytes], dtype: np.dtype[Any]) -> None:
         self.file = file
         self.dtype = dtype
-        self.bytes_read = 0
+        self.reads = self.bytes_read = 0
         self._own = threading.local()
 
     @classmethod
@@ -106,6 +111,7 @@ class RecordFile:
 
     def _fill(self, parts: list[memoryview], offset: int) -> None:
         got = os.preadv(self.file.fileno(), parts, offset)
+        self.reads += 1
         self.bytes_read += got
         if got != sum(map(len, parts)):
             raise CorruptIndexError(
@@ -152,7 +158,9 @@ class Coder:
         code = "i1" if self.bits == 8 else "<f4"
         return np.dtype([("position", "<u4"), ("own", "<f4"), ("code", code, (self.dim,))])
 
-    def encode(self, points: Floats, positions: Ints, centroids: Floats, sizes: Ints) -> tuple[Records, Floats]:
+    def encode(
+        self, points: Floats, positions: Ints, centroids: Floats, sizes: Ints
+    ) -> tuple[Records, Floats]:
         """Return postings and scales of some lists.
 
         Parameters

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.checks import check_choice, check_ids, check_int, check_vectors
-from archindex.core.errors import ArgumentError
+from archindex.core.errors import ArgumentError, StorageError
 from archindex.core.progress import Progress, silent
 from archindex.core.rng import generator
 from archindex.indexes._files import Manifest, read_manifest, storage_errors, write_manifest
@@ -90,8 +90,8 @@ class SpannIndex(VectorIndex):
         list_rows: int = 96,
         copies: int = 4,
         reach: int = 10,
-        slack: int | None = 60,
-        probes: int = 32,
+        slack: int | None = 100,
+        probes: int = 64,
         prefix: int | None = None,
         bits: int = 8,
         rerank: int = 4,
@@ -111,7 +111,7 @@ class SpannIndex(VectorIndex):
             check_int("reach", reach, low=0) / 100,
             bits,
         )
-        self._slack = None if slack is None else check_int("slack", slack, low=0)
+        self.slack = slack
         self._probes = check_int("probes", probes, low=1)
         self._rerank = check_int("rerank", rerank, low=1)
         self._arguments: dict[str, int | str | None] = {
@@ -128,7 +128,8 @@ class SpannIndex(VectorIndex):
             "rerank": rerank,
         }
         self._disk: Generation | None = None
-        self._gone: Mask | None = None  # of the rows on disk, once one was removed
+        self._kept: Mask | None = None  # of the rows on disk, once one was removed
+        self._removed = 0
         self._tail = EMPTY
         self._recent = np.empty((0, dim), dtype=np.float32)  # vectors, by the labels of the tail
 
@@ -152,6 +153,15 @@ class SpannIndex(VectorIndex):
         self._probes = check_int("effort", effort, low=1)
 
     @property
+    def slack(self) -> int | None:
+        """Percent by which lists that are read may be farther than the nearest; None: any."""
+        return self._slack
+
+    @slack.setter
+    def slack(self, slack: int | None) -> None:
+        self._slack = None if slack is None else check_int("slack", slack, low=0)
+
+    @property
     def capabilities(self) -> Capabilities:
         """Approximate, filtered, removable."""
         return Capabilities(exact=False, filtered=True, removable=True)
@@ -160,14 +170,19 @@ class SpannIndex(VectorIndex):
         return self._on_disk() + len(self._tail)
 
     def memory_bytes(self) -> int:
-        """Return the bytes of everything, files included; see `resident_bytes`."""
-        return self.resident_bytes() + (0 if self._disk is None else self._disk.disk_bytes())
-
-    def resident_bytes(self) -> int:
         """Return the bytes that lie in memory as long as the index is open: centroids, fences, added rows."""
-        gone = 0 if self._gone is None else self._gone.nbytes
+        kept = 0 if self._kept is None else self._kept.nbytes
         tail = self._recent.nbytes + self._tail.ids.nbytes + self._tail.labels.nbytes
-        return gone + tail + (0 if self._disk is None else self._disk.resident_bytes())
+        return kept + tail + (0 if self._disk is None else self._disk.memory_bytes())
+
+    def disk_bytes(self) -> int:
+        """Return the bytes of the files that are read as they are needed."""
+        return 0 if self._disk is None else self._disk.disk_bytes()
+
+    def files_read(self) -> tuple[int, int]:
+        """Return how often files were read since the index was opened, and how many bytes."""
+        files = () if self._disk is None else (self._disk.rows, self._disk.postings, self._disk.ids)
+        return sum(file.reads for file in files), sum(file.bytes_read for file in files)
 
     def build(self, vectors: npt.ArrayLike, ids: npt.ArrayLike, *, progress: Progress = silent) -> None:
         """Hold exactly these rows; see :meth:`VectorIndex.build`.
@@ -197,11 +212,15 @@ class SpannIndex(VectorIndex):
         if len(known):
             raise ArgumentError("ids to add must be new", got=int(known.min()), fix="remove it first")
         to_points(held, self.metric)  # refuses what is too long
-        first = len(self._recent)
+        before, first = (self._recent, self._tail), len(self._recent)
         self._recent = np.concatenate([self._recent, held])
         self._tail = self._tail.union(IdTable.of(rows, np.arange(first, first + len(rows))))
         if len(self._tail) > max(TAIL, self._on_disk() // 32):
-            self._fold()
+            try:
+                self._fold()
+            except StorageError:  # as if nothing had been added
+                self._recent, self._tail = before
+                raise
 
     def remove(self, ids: npt.ArrayLike) -> int:
         """Remove rows and return how many there were; see :meth:`VectorIndex.remove`."""
@@ -213,11 +232,10 @@ class SpannIndex(VectorIndex):
             self._tail = IdTable(left.ids, np.arange(len(left)))
         _, positions = self._find(wanted)
         if len(positions) and self._disk is not None:
-            if self._gone is None:
-                self._gone = np.zeros(len(self._disk), dtype=np.bool_)
-            self._gone[positions] = True
-            if 2 * self._on_disk() < len(self._disk):
-                self._fold(anew=True)
+            if self._kept is None:
+                self._kept = np.ones(len(self._disk), dtype=np.bool_)
+            self._kept[positions] = False
+            self._removed += len(positions)
         return len(recent) + len(positions)
 
     def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
@@ -236,9 +254,9 @@ class SpannIndex(VectorIndex):
             recent = self._recent[tail.labels]
             found.append(scan([Block(recent, tail.ids, norms(recent))], asked, k, self.metric))
             work += len(asked) * len(tail)
-        if self._disk is not None and (some is None or len(some)):
+        if self._disk is not None and (self._on_disk() if some is None else len(some)):
             setting = Setting(self._probes, None if self._slack is None else self._slack / 100, self._rerank)
-            one = Search(self._disk, self._gone, some, setting)
+            one = Search(self._disk, setting, self._kept, self._on_disk(), some)
             points -= self._disk.origin
             for number in range(len(asked)):
                 ids, away = one.nearest(asked[number], points[number], k)
@@ -251,7 +269,7 @@ class SpannIndex(VectorIndex):
     def save(self, folder: Path) -> None:
         """Write the index into `folder`, added and removed rows folded in; see :meth:`VectorIndex.save`."""
         folder = Path(folder)
-        if len(self._tail) or self._gone is not None:
+        if len(self._tail) or self._removed:
             self._fold()
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -259,7 +277,11 @@ class SpannIndex(VectorIndex):
                 self._disk.save(folder)
             # Last, so that a save cut short is seen as damage and not as an index.
             names = [] if self._disk is None else FILES
-            write_manifest(folder, Manifest(self.name, {**self._arguments, "probes": self._probes}), names)
+            write_manifest(
+                folder,
+                Manifest(self.name, {**self._arguments, "probes": self._probes, "slack": self._slack}),
+                names,
+            )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -294,16 +316,15 @@ class SpannIndex(VectorIndex):
         return held, rows
 
     def _on_disk(self) -> int:
-        gone = 0 if self._gone is None else int(self._gone.sum())
-        return 0 if self._disk is None else len(self._disk) - gone
+        return 0 if self._disk is None else len(self._disk) - self._removed
 
     def _find(self, ids: Ints) -> tuple[Ints, Ints]:
         """Return those of the rising `ids` that are on disk and not removed, and their positions."""
         if self._disk is None or not len(ids):
             return EMPTY.ids, EMPTY.ids
         found, positions = self._disk.find(ids)
-        if self._gone is not None:
-            left = ~self._gone[positions]
+        if self._kept is not None:
+            left = self._kept[positions]
             found, positions = found[left], positions[left]
         return found, positions
 
@@ -312,11 +333,11 @@ class SpannIndex(VectorIndex):
             return Generation.of(self._plan, source, groups, generator(self._seed, "spann"), progress)
 
     def _start(self, made: Generation | None) -> None:
-        self._disk, self._gone, self._tail = made, None, EMPTY
+        self._disk, self._kept, self._removed, self._tail = made, None, 0, EMPTY
         self._recent = np.empty((0, self.dim), dtype=np.float32)
 
-    def _fold(self, *, anew: bool = False) -> None:
-        """Write the files again with the rows added and without those removed; `anew`: new lists, too."""
+    def _fold(self) -> None:
+        """Write the files again with the rows added and without those removed."""
         source = Held(
             None if self._disk is None else self._disk.rows,
             self._recent,
@@ -328,12 +349,14 @@ class SpannIndex(VectorIndex):
             points = self._plan.coarse(self._recent) - self._disk.origin
             owner = self._disk.centroids.nearest(points, 1)[0][:, 0] if len(fresh) else fresh
             by_list = np.split(fresh[np.argsort(owner, kind="stable")], self._ends(owner))
-            kept = [part if self._gone is None else part[~self._gone[part]] for part in self._disk.parts()]
+            kept = [part if self._kept is None else part[self._kept[part]] for part in self._disk.parts()]
             groups = [np.concatenate(both) for both in zip(kept, by_list, strict=True)]
         rows = np.concatenate(groups)
         if not len(rows):
             self._start(None)
             return
+        # Lists of which little is left are no longer worth a centroid each.
+        anew = self._disk is not None and 2 * self._on_disk() < len(self._disk)
         self._start(self._generation(source, [rows] if anew else groups, silent))
 
     def _ends(self, owner: Ints) -> Ints:

@@ -130,7 +130,8 @@ class Generation:
         origin = plan.coarse(source.vectors(few)).mean(axis=0, dtype=np.float64).astype(np.float32)
 
         def points(rows: Ints) -> Floats:
-            return plan.coarse(source.vectors(rows)) - origin
+            found: Floats = plan.coarse(source.vectors(rows)) - origin
+            return found
 
         parts = cut(points, groups, 3 * plan.list_rows // 2, rng, progress)
         means = np.stack([points(part).mean(axis=0, dtype=np.float64) for part in parts]).astype(np.float32)
@@ -141,7 +142,10 @@ class Generation:
         position = np.empty(n, dtype=np.int64)
         position[order] = np.arange(len(order))
         by_list = np.argsort(owner, kind="stable")
-        held, starts = row[by_list], np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(parts)))])
+        held, starts = (
+            row[by_list],
+            np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(parts)))]),
+        )
         rows, ids = _write_rows(plan, source, order, progress)
         postings, scales = _write_postings(plan, points, held, position[held], starts, means, progress)
         members = np.bincount(owner[first], minlength=len(parts))
@@ -166,14 +170,14 @@ class Generation:
     def load(cls, folder: Path, plan: Plan) -> Generation:
         """Open the files in `folder`, whose checksums were found right."""
         with np.load(folder / LISTS, allow_pickle=False) as lists:
-            arrays = [lists[name] for name in ARRAYS]
+            arrays = {name: lists[name] for name in ARRAYS}
         graph = hnswlib.Index("l2", plan.prefix)
         graph.load_index(str(folder / GRAPH))
         rows, postings, ids = (
             RecordFile((folder / name).open("rb", buffering=0), dtype)
             for name, dtype in ((ROWS, plan.row), (POSTINGS, plan.coder.dtype), (IDS, _ID))
         )
-        return cls(plan, rows, postings, ids, Centroids(graph), *arrays, _fences(ids))
+        return cls(plan, rows, postings, ids, Centroids(graph), fences=_fences(ids), **arrays)
 
     def find(self, ids: Ints) -> tuple[Ints, Ints]:
         """Return those of the rising, distinct `ids` that are here, and their positions."""
@@ -196,7 +200,7 @@ class Generation:
         """Return the positions of the rows that are nearest to each list; int64[m] each."""
         return np.split(np.arange(len(self)), np.cumsum(self.members)[:-1])
 
-    def resident_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Return the bytes that lie in memory as long as the index is open."""
         arrays = (self.starts, self.members, self.scales, self.origin, self.fences)
         return int(self.centroids.graph.index_file_size()) + sum(array.nbytes for array in arrays)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import hnswlib
 import numpy as np
+import numpy.typing as npt
 
 from archindex.core.progress import Progress
 from archindex.indexes._tables import Floats, Ints
@@ -26,6 +27,8 @@ BLOCK: Final = 1 << 16
 _TRAINED_ON: Final = 128
 _ROUNDS: Final = 12
 _LINKS, _EF_CONSTRUCTION = 16, 100
+
+Mask = npt.NDArray[np.bool_]
 
 Points = Callable[[Ints], Floats]
 """Gives the points float32[m, p] of the rows int64[m]."""
@@ -125,7 +128,7 @@ class Centroids:
 
 def close(
     points: Points, parts: Sequence[Ints], centroids: Centroids, copies: int, reach: float, progress: Progress
-) -> tuple[Ints, Ints, Ints]:
+) -> tuple[Ints, Ints, Mask]:
     """Put each row into its nearest list, and into others that it lies hardly farther from.
 
     Another list gets a copy if its centroid is at most ``1 + reach`` times as far as the nearest, and no
@@ -151,7 +154,7 @@ def close(
     places = centroids.points()
     rows_found: list[Ints] = []
     lists_found: list[Ints] = []
-    first_found: list[Ints] = []
+    first_found: list[Mask] = []
     for start in range(0, len(parts), 1024):
         batch = np.arange(start, min(start + 1024, len(parts)))
         near, _ = centroids.nearest(places[batch], NEAR)
@@ -166,7 +169,7 @@ def close(
     return np.concatenate(rows_found), np.concatenate(lists_found), np.concatenate(first_found)
 
 
-def _chosen(points: Floats, centroids: Floats, copies: int, reach: float) -> tuple[Ints, Ints, Ints]:
+def _chosen(points: Floats, centroids: Floats, copies: int, reach: float) -> tuple[Ints, Ints, Mask]:
     """Return (row, column, is nearest) of every list chosen; `reach` is of squared distances."""
     # Around the first centroid: products of far points have no digits left for their differences.
     points, centroids = points - centroids[0], centroids - centroids[0]
@@ -184,13 +187,14 @@ def _chosen(points: Floats, centroids: Floats, copies: int, reach: float) -> tup
     apart = np.maximum(sizes[:, None] + sizes - 2 * (centroids @ centroids.T), 0)
     chosen = squared <= reach * squared[:, :1]
     chosen[:, 0] = True
-    for at in range(1, width):
-        here = np.flatnonzero(chosen[:, at] & (chosen[:, :at].sum(axis=1) < copies))
+    for rank in range(1, width):
+        here = np.flatnonzero(chosen[:, rank] & (chosen[:, :rank].sum(axis=1) < copies))
         hidden = np.zeros(len(here), dtype=np.bool_)
-        for before in range(at):
-            gap = apart[column[here, before], column[here, at]]
-            hidden |= chosen[here, before] & (gap <= squared[here, at])
-        chosen[:, at] = False
-        chosen[here[~hidden], at] = True
+        for before in range(rank):
+            gap = apart[column[here, before], column[here, rank]]
+            hidden |= chosen[here, before] & (gap <= squared[here, rank])
+        chosen[:, rank] = False
+        chosen[here[~hidden], rank] = True
     row, at = np.nonzero(chosen)
-    return row, column[row, at], at == 0
+    first: Mask = at == 0
+    return row, column[row, at], first

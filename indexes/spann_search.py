@@ -37,11 +37,13 @@ class Search:
     Parameters
     ----------
     disk : Generation
-    gone : bool[n], optional
-        Rows that were removed.
+    setting : Setting
+    kept : bool[n], optional
+        Which rows were not removed; None: all are left.
+    live : int
+        How many that are.
     allowed : int64[a], optional
         Positions of the rows to search among, none of which was removed.
-    setting : Setting
 
     Attributes
     ----------
@@ -49,10 +51,11 @@ class Search:
         Postings and rows compared so far.
     """
 
-    def __init__(self, disk: Generation, gone: Mask | None, allowed: Ints | None, setting: Setting) -> None:
+    def __init__(
+        self, disk: Generation, setting: Setting, kept: Mask | None, live: int, allowed: Ints | None
+    ) -> None:
         self._disk, self._setting, self._allowed = disk, setting, allowed
-        self._mask = None if gone is None else ~gone
-        self._live = len(disk) if gone is None else int(self._mask.sum())
+        self._mask, self._live = kept, live
         if allowed is not None:
             self._mask = np.zeros(len(disk), dtype=np.bool_)
             self._mask[allowed] = True
@@ -75,10 +78,9 @@ class Search:
         target = float(wanted)
         if self._allowed is not None:
             slack, target = None, max(target, probes * self._average)
-        # Lists hold rows that are not allowed, and some twice.
-        needed = max(target, 2 * wanted) * len(self._disk) / self._live
-        if self._allowed is not None and needed >= BY_ID * self._live:
-            return self._measured(query, np.sort(self._allowed))
+            # As many postings hold that many allowed rows, if these lie everywhere.
+            if target * len(self._disk) / self._live >= BY_ID * self._live:
+                return self._measured(query, np.sort(self._allowed))
         probes = max(probes, round(wanted / self._average))
         count = setting.rerank * k
         while True:
@@ -89,6 +91,8 @@ class Search:
             if probes >= n_lists or (seen >= target and len(positions) >= wanted):
                 break
             probes, slack = 2 * probes, None
+            if self._allowed is not None and probes * self._average >= BY_ID * self._live:
+                return self._measured(query, np.sort(self._allowed))
         return self._measured(query, positions)
 
     def _candidates(

@@ -44,7 +44,7 @@ class Held:
     def __init__(self, disk: RecordFile | None, recent: Floats, names: Ints) -> None:
         self._recent, self._names = recent, names
         # Mapped for as long as files are written: rows are taken in no order at all.
-        self._rows = None if disk is None else np.memmap(disk.file, dtype=disk.dtype, mode="r")  # type: ignore[call-overload]
+        self._rows = None if disk is None else np.memmap(disk.file, dtype=disk.dtype, mode="r")
         self._first = 0 if disk is None else len(disk)
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from archindex.core.ops import ATTRIBUTE_ID, OP_ID
 from archindex.encoders import make_encoder
 from archindex.spaces.nasbench101_cells import PackedCells
 from archindex.spaces.registry import space
-from benchmarks.filtered.grid import mixture
+from benchmarks.filtered.sets import mixture
 
 BLOCK: Final = 100_000
 """Rows that are drawn, encoded and kept at a time."""
@@ -110,7 +110,8 @@ def write_vectors(file: Path, data: Path, real: dict[str, int], n: int) -> Path:
                 print(f"{part.name}: {len(vectors)}", flush=True)
             parts.append(part)
     order = np.random.default_rng(0).permutation(n)
-    whole = np.lib.format.open_memmap(file.with_suffix(".tmp.npy"), mode="w+", dtype=np.float32, shape=(n, 64))
+    beside = file.with_suffix(".tmp.npy")
+    whole = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=(n, 64))
     done = 0
     for part in parts:
         vectors = np.load(part)
@@ -123,5 +124,5 @@ def write_vectors(file: Path, data: Path, real: dict[str, int], n: int) -> Path:
         whole[rows] = mixture(len(rows), np.random.default_rng(number))
     whole.flush()
     np.save(kinds, is_real)
-    file.with_suffix(".tmp.npy").rename(file)
+    beside.rename(file)
     return kinds
