@@ -12,6 +12,7 @@ from benchmarks.sections import main
 
 SECTIONS: Final[dict[str, str]] = {
     "kills": "kill -9 at random moments of every command that writes: nothing acknowledged is lost",
+    "kills_large": "the same on 25,000 rows",
     "bits": "a flipped bit in every file: noticed, named, mended where it can be, and never a wrong answer",
     "disk": "a disk that fills up under every command: nothing is lost, and the next try works",
     "read_only": "a disk or a folder that takes no writes: reading works, writing says so, nothing changes",

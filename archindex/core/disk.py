@@ -23,3 +23,16 @@ def disk_errors(doing: str) -> Iterator[None]:
             "free some space and run the same command again" if full else "check the disk and its permissions"
         )
         raise StorageError(f"expected the disk to take {doing}", got=str(error), fix=fix) from error
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what the disk refuses to give inside the block, but for a missing file, into `StorageError`."""
+    try:
+        yield
+    except (ArchindexError, FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"expected the disk to give {what}", got=str(error), fix="check the disk and its permissions"
+        ) from error

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from archindex.core.errors import CorruptIndexError
 from archindex.core.metrics import Series, wide_columns
 from archindex.queries.columns import Column, Kind
+from archindex.store.files import map_array
 
 
 class ColumnFolder(Mapping[str, Column]):
@@ -40,7 +41,7 @@ class ColumnFolder(Mapping[str, Column]):
     def __getitem__(self, name: str) -> Column:
         if name not in self._read:
             entry = self._schema[name]
-            values = np.load(self._folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            values = map_array(self._folder / f"{name}.npy")
             self._read[name] = Column(entry["kind"], values, None, tuple(entry["categories"]))
         return self._read[name]
 

@@ -9,7 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from archindex.core.errors import CorruptIndexError
+import numpy as np
+import numpy.typing as npt
+
+from archindex.core.disk import reading
+from archindex.core.errors import CorruptIndexError, StorageError
 
 _CHUNK = 1 << 20
 
@@ -83,6 +87,25 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CorruptIndexError("expected a file as it was written", got=f"{path}, altered")
     assert isinstance(content, dict)
     return content
+
+
+def map_array(path: Path, *, empty: bool = False) -> npt.NDArray[Any]:
+    """Map an array into memory; one that is `empty` cannot be mapped, and is read.
+
+    Raises
+    ------
+    CorruptIndexError
+        If it is no array, or not there.
+    StorageError
+        If the disk refuses.
+    """
+    try:
+        with reading(path.name):
+            return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)  # type: ignore[no-any-return]
+    except StorageError:
+        raise
+    except Exception:  # of a damaged header, NumPy raises many kinds
+        raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
 
 
 def file_digest(path: Path) -> str:

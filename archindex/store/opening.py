@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.disk import reading
 from archindex.core.errors import CorruptIndexError, UnknownNameError
+from archindex.store.files import map_array
 from archindex.store.folder import version_numbers
 from archindex.store.lease import Lease
 from archindex.store.log import Delta, replay
@@ -17,6 +19,7 @@ from archindex.store.names import resolve
 from archindex.store.version import VersionInfo, log_path, read_version, version_folder
 
 
+@reading("the index")
 def read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:
     """Read manifest, version and log that belong together, while a writer may be publishing.
 
@@ -37,6 +40,8 @@ def read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:
     ------
     IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
         If the folder cannot be opened.
+    StorageError
+        If the disk refuses.
     """
     for _ in range(20):
         number = current_version(path)
@@ -55,6 +60,7 @@ def read_consistent(path: Path) -> tuple[VersionInfo, Delta, int, Lease]:
     raise CorruptIndexError("expected to read the index between two writes", got="20 new versions meanwhile")
 
 
+@reading("the index")
 def read_published(path: Path, version: int | str) -> tuple[VersionInfo, Delta, int, Lease]:
     """Read a version, by number or name, as it was published, with nothing of its log.
 
@@ -67,6 +73,8 @@ def read_published(path: Path, version: int | str) -> tuple[VersionInfo, Delta, 
     ------
     IndexMissingError, IndexVersionError, CorruptIndexError, EncoderMismatchError
         If the folder cannot be opened.
+    StorageError
+        If the disk refuses.
     UnknownNameError
         If there is no such version (any more).
     """
@@ -92,10 +100,7 @@ def load_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> n
     CorruptIndexError
         If it is no array, or one of another shape or type.
     """
-    try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except Exception:  # of a damaged header, NumPy raises many kinds
-        raise CorruptIndexError("expected a NumPy array", got=str(path)) from None
+    array = map_array(path, empty=shape[0] == 0)
     if array.shape != shape or array.dtype != dtype:
         raise CorruptIndexError(
             f"expected {np.dtype(dtype)} of shape {shape} in {path.name}", got=array.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,6 +218,7 @@ def _row(bench: Bench, command: Command, disk: Path, rooms: list[int]) -> dict[s
         what, problem = attempt(bench, command, disk, room)
         done += what == "done"
         refused += what == "refused"
+        print(f"{bench.size} rows, {command.name}, {room} bytes left: {what} {problem}", file=sys.stderr)
         if problem:
             problems.append(f"{room} bytes left: {problem}")
         if what == "done":

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +26,9 @@ from benchmarks.faulting.answers import Tally
 from benchmarks.faulting.indexes import DATA, build, carry_out, check, draw, is_right, lists_from
 from benchmarks.faulting.ledger import Ints, Ledger, State, Universe, read_state
 
-SMALL: Final = 400
-LARGE: Final = 25_000
-KILLS: Final = {SMALL: 30, LARGE: 18}  # of each kind of command
+SIZE: Final = 400
+UNIVERSE: Final = 2_000
+KILLS: Final = 30  # of each kind of command
 LISTED: Final = 300  # the small index has lists, too
 STREAMS: Final[dict[str, tuple[str, ...]]] = {
     "add, update, remove": ("add", "measure", "update", "drop", "remove"),
@@ -35,8 +36,8 @@ STREAMS: Final[dict[str, tuple[str, ...]]] = {
     "compact": ("update", "remove", "compact"),
 }
 PROTOCOL: Final = (
-    f"NAS-Bench-201 and NAS-Bench-Graph, universal encoder, HNSW engine, lists; an index of {SMALL} rows (of "
-    f"2,000) and one of {LARGE:,} (of 41,831); {KILLS[SMALL]} and {KILLS[LARGE]} kills of each kind. A child "
+    f"NAS-Bench-201 and NAS-Bench-Graph, universal encoder, HNSW engine, lists; an index of {SIZE} rows (of "
+    f"{UNIVERSE:,}), kills_large: of 25,000 (of 41,831); {KILLS} kills of each kind (large: 6). A child "
     "forked from a process that has imported everything is sent SIGKILL after a delay drawn uniformly over "
     "the time that the same commands took undisturbed. Streams of commands run on one index over all rounds; "
     "a build replaces an index with a log, or goes into an empty folder and is run again; a merge writes two "
@@ -267,20 +268,25 @@ def _build(path: Path, universe: Universe, rows: Ints, overwrite: bool) -> None:
 
 
 def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
-    """Kill every kind of command at random moments, on a small index and on a large one."""
-    rows = []
-    for size, universe_size in ((SMALL, 2_000),) if quick else ((SMALL, 2_000), (LARGE, None)):
-        universe = Universe.of(DATA, universe_size)
-        kills = 2 if quick else KILLS[size]
-        with tempfile.TemporaryDirectory() as folder:
-            campaign = Campaign(Path(folder), universe, np.arange(size), np.random.default_rng(size))
-            campaign.context.set_forkserver_preload(["benchmarks.faulting.kills"])
-            outcomes = {name: kill_streams(campaign, kinds, kills) for name, kinds in STREAMS.items()}
-            outcomes["build over an index"] = kill_rebuilds(campaign, kills)
-            outcomes["build"] = kill_builds(campaign, kills)
-            outcomes["merge"] = kill_merges(campaign, kills)
-        for name, one in outcomes.items():
-            print(*one.problems, sep="\n", end="", file=sys.stderr)
+    """Kill every kind of command at random moments, on a small index."""
+    return campaign(SIZE, UNIVERSE, 2 if quick else KILLS)
+
+
+def campaign(size: int, of: int | None, kills: int) -> list[dict[str, Any]]:
+    """Kill every kind of command on an index of `size` rows, of so many of the universe."""
+    universe, rows = Universe.of(DATA, of), []
+    with tempfile.TemporaryDirectory() as folder:
+        made = Campaign(Path(folder), universe, np.arange(size), np.random.default_rng(size))
+        made.context.set_forkserver_preload(["benchmarks.faulting.kills"])
+        modes: dict[str, Callable[[], Outcome]] = {
+            name: partial(kill_streams, made, kinds, kills) for name, kinds in STREAMS.items()
+        }
+        modes["build over an index"] = partial(kill_rebuilds, made, kills)
+        modes["build"] = partial(kill_builds, made, kills)
+        modes["merge"] = partial(kill_merges, made, kills)
+        for name, kill in modes.items():
+            one = kill()
+            print(f"{size} rows, {name}: {one.kills} kills", *one.problems, sep="\n", file=sys.stderr)
             rows.append(
                 {
                     "rows": size,

@@ -82,14 +82,13 @@ def test_a_flipped_bit_in_a_whole_record_is_never_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     content = bytearray(b"".join(LINES))
-    # Without the last byte: a last record whose end is gone cannot be told from a torn one.
-    at = data.draw(st.integers(0, len(content) - 2))
+    at = data.draw(st.integers(0, len(content) - 1) | st.just(len(content) - 1))
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(CorruptIndexError, match="damaged at byte"):
         replay(written(tmp_path_factory.getbasetemp() / "flipped.log", bytes(content)), DIM)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("-inf"), float("inf")])
 def test_what_json_cannot_say_is_not_logged(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode_add([], {1: {ENERGY: value}})
