@@ -19,13 +19,15 @@ from benchmarks.faulting.answers import Asker, Tally
 from benchmarks.faulting.indexes import DATA, build, carry_out, draw, lists_from
 from benchmarks.faulting.ledger import State, Universe, read_state
 
-SIZES: Final = {400: (2_000, 6), 25_000: (None, 1)}  # rows: of how many, flips in each file
+SIZE: Final = 400
+UNIVERSE: Final = 2_000
+FLIPS: Final = 6  # in each file
 QUERIES: Final = 6
 LISTED: Final = 300
 NAME: Final = "kept"
 PROTOCOL: Final = (
-    "Indexes of 400 rows of NAS-Bench-201 and NAS-Bench-Graph (6 flips in each file) and of 25,000 (1 "
-    "flip), universal encoder, HNSW engine, lists, published twice, with a snapshot of the second version "
+    f"Indexes of {SIZE} rows of NAS-Bench-201 and NAS-Bench-Graph ({FLIPS} flips in each file) and, "
+    "bits_large, of 25,000 (1 flip), universal encoder, HNSW engine, lists, published twice, with a snapshot of the second version "
     "and records in the log. In every file, one bit is flipped: in the first byte, in the last, and at "
     "random. Then the index is opened (and its snapshot), all rows, vectors, ids and columns are read, an "
     f"architecture is encoded and {QUERIES} random queries are asked; `verify`, `verify --repair` are run, "
@@ -181,31 +183,33 @@ def _names(name: str, file: str, text: str) -> bool:
 
 
 def flips(rng: np.random.Generator, size: int, n: int) -> Iterator[tuple[int, int]]:
-    """Yield `n` places of a file: first byte, last byte, anywhere."""
+    """Yield `n` places of a file: first byte, last byte, anywhere; one alone is anywhere."""
     for number in range(n):
-        position = (0, size - 1)[number] if number < 2 else int(rng.integers(size))
+        position = (0, size - 1)[number] if number < 2 < n else int(rng.integers(size))
         yield position, int(rng.integers(8))
 
 
 def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
-    """Flip bits in every file of a small index, and of a large one."""
+    """Flip bits in every file of a small index."""
+    return campaign(SIZE, UNIVERSE, 1 if quick else FLIPS)
+
+
+def campaign(size: int, of: int | None, n: int) -> list[dict[str, Any]]:
+    """Flip `n` bits in every file of an index of `size` rows, of so many of the universe."""
+    universe, rng = Universe.of(DATA, of), np.random.default_rng(size)
+    by_kind: dict[str, Counts] = {}
+    with tempfile.TemporaryDirectory() as folder, lists_from(LISTED):
+        subject = Subject(Path(folder), universe, size, rng)
+        for file in subject.files:
+            counts = by_kind.setdefault(_kind(file.relative_to(subject.path)), Counts())
+            for position, bit in flips(rng, file.stat().st_size, n):
+                subject.flip(file, position, bit, counts)
+            print(f"{size} rows, {file.relative_to(subject.path)}", *counts.problems, file=sys.stderr)
     rows = []
-    for size, (universe_size, n) in SIZES.items():
-        if quick and size > 400:
-            continue
-        universe, rng = Universe.of(DATA, universe_size), np.random.default_rng(size)
-        with tempfile.TemporaryDirectory() as folder, lists_from(LISTED):
-            subject = Subject(Path(folder), universe, size, rng)
-            by_kind: dict[str, Counts] = {}
-            for file in subject.files:
-                counts = by_kind.setdefault(_kind(file.relative_to(subject.path)), Counts())
-                for position, bit in flips(rng, file.stat().st_size, 1 if quick else n):
-                    subject.flip(file, position, bit, counts)
-                print(f"{size} rows, {file.relative_to(subject.path)}", *counts.problems, file=sys.stderr)
-        for name, one in by_kind.items():
-            row = {key: value for key, value in vars(one).items() if key != "problems"}
-            first = one.problems[0] if one.problems else ""
-            rows.append({"rows": size, "file": name, **row, "failed": len(one.problems), "problem": first})
+    for name, one in by_kind.items():
+        row = {key: value for key, value in vars(one).items() if key != "problems"}
+        first = one.problems[0] if one.problems else ""
+        rows.append({"rows": size, "file": name, **row, "failed": len(one.problems), "problem": first})
     return rows
 
 

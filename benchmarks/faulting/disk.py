@@ -20,14 +20,14 @@ from benchmarks.faulting.kills import merged
 from benchmarks.faulting.ledger import Operation, State, Universe, read_state
 from benchmarks.faulting.places import LISTED, can_mount, in_a_child, only_left, small_disk
 
-SMALL: Final = 400
-LARGE: Final = 25_000
-DISK: Final = {SMALL: 64 << 20, LARGE: 512 << 20}
+SIZE: Final = 400
+UNIVERSE: Final = 2_000
+DISK: Final = 64 << 20
 ROOMS: Final = [0, *(4096 << i for i in range(16)), *(6144 << i for i in range(1, 15))]
 PROTOCOL: Final = (
-    f"Indexes of {SMALL} rows of NAS-Bench-201 and NAS-Bench-Graph and of {LARGE:,}, universal encoder, HNSW "
-    "engine, lists, records in the log, on a file system in memory that is filled up but for 0, 4, 6, 8, 12, "
-    "16 KiB and so on up to what the command needs (large: every second from 32 KiB on). Each command "
+    f"Indexes of {SIZE} rows of NAS-Bench-201 and NAS-Bench-Graph, universal encoder, HNSW engine, lists, "
+    "records in the log, on a file system in memory that is filled up but for 0, 4, 6, 8, 12, "
+    "16 KiB and so on up to what the command needs. Each command "
     "runs in a child. refused: it raised a StorageError; while the disk was still full, the index was read "
     "and held what it had held before, row ids, vectors, columns and measurements (a folder to be built in: "
     "nothing that opens). done: the answer was right, and the index holds it. Once there is room again, a "
@@ -81,12 +81,11 @@ class Bench:
 
     def commands(self) -> Iterator[Command]:
         """Yield all commands."""
-        if self.size == SMALL:
-            for kind in ("add", "update", "drop", "remove"):
-                operation = draw(self.rng, self.state, kind, 9, most=200)
-                after = self.state.copy()
-                after.apply(operation)
-                yield Command(kind, Write(self.universe, operation), self.state, after)
+        for kind in ("add", "update", "drop", "remove"):
+            operation = draw(self.rng, self.state, kind, 9, most=200)
+            after = self.state.copy()
+            after.apply(operation)
+            yield Command(kind, Write(self.universe, operation), self.state, after)
         for kind in ("publish", "compact", "snapshot"):
             yield Command(kind, Write(self.universe, {"op": kind}), self.state, self.state)
         rows = np.arange(self.size // 3, self.size)
@@ -191,23 +190,15 @@ def _held(bench: Bench, path: Path) -> State | None:
 def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
     """Run all commands with less and less room."""
     if not can_mount():
-        return [{"rows": 0, "command": "none: this process may not mount file systems", "failed": 0}]
-    found = []
-    for size in (SMALL,) if quick else (SMALL, LARGE):
-        rng = np.random.default_rng(size)
-        universe = Universe.of(DATA, 2_000 if size == SMALL else None)
-        with small_disk(2 * DISK[size]) as folder, small_disk(DISK[size]) as disk, lists_from(LISTED):
-            bench = Bench(folder, universe, size, rng)
-            for command in bench.commands():
-                if not quick or command.name in ("add", "publish"):
-                    found.append(_row(bench, command, disk, [0, 65536] if quick else rooms_for(size)))
-    return found
-
-
-def rooms_for(size: int) -> list[int]:
-    """Return the amounts of room to try, rising."""
-    rooms = sorted(ROOMS)
-    return rooms if size == SMALL else [0, *rooms[8::2]]
+        return [{"command": "none: this process may not mount file systems", "failed": 0}]
+    rng, universe = np.random.default_rng(0), Universe.of(DATA, UNIVERSE)
+    with small_disk(DISK) as folder, small_disk(DISK) as disk, lists_from(LISTED):
+        bench = Bench(folder, universe, SIZE, rng)
+        return [
+            _row(bench, command, disk, [0, 65536] if quick else sorted(ROOMS))
+            for command in bench.commands()
+            if not quick or command.name in ("add", "publish")
+        ]
 
 
 def _row(bench: Bench, command: Command, disk: Path, rooms: list[int]) -> dict[str, Any]:
@@ -218,14 +209,13 @@ def _row(bench: Bench, command: Command, disk: Path, rooms: list[int]) -> dict[s
         what, problem = attempt(bench, command, disk, room)
         done += what == "done"
         refused += what == "refused"
-        print(f"{bench.size} rows, {command.name}, {room} bytes left: {what} {problem}", file=sys.stderr)
+        print(f"{command.name}, {room} bytes left: {what} {problem}", file=sys.stderr)
         if problem:
             problems.append(f"{room} bytes left: {problem}")
         if what == "done":
             enough = room
             break
     return {
-        "rows": bench.size,
         "command": command.name,
         "tries": done + refused,
         "refused": refused,
