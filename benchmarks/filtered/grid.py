@@ -28,7 +28,7 @@ SECONDS: Final = 0.6
 """Time for each method in a cell; what takes longer is asked fewer queries, `LEAST` at least."""
 
 TOO_LONG: Final = 0.15
-"""Seconds of a query from which a peer is neither told to try harder nor asked again; 3 queries have to do."""
+"""Seconds of a query from which a peer is not told to try harder, nor asked again; 3 queries have to do."""
 
 KS: Final = (10, 1, 100)
 PARTS: Final = tuple(f"{name}-{k}" for k in KS for name in ROWS if k == 10 or name != "isotropic")
@@ -43,8 +43,8 @@ PROTOCOL: Final = (
     "the answers within the true k-th distance. ms: median wall time of a query, one thread, called from "
     "Python, from the text of the filter (ours) or the filter in the peer's own form to the distances "
     "found. All methods take turns query by query, in a random order; who takes long is asked fewer of "
-    "the 60 queries (about .6 s in all, 6 at least, 3 from .15 s on). Ours: the planner at its levels, and each way "
-    "forced, filters of its own for each. Peers: the mask by NumPy over the columns, then all rows that "
+    "the 60 queries (about .6 s in all, 6 at least, 3 from .15 s on). Ours: the planner at its levels, and "
+    "each way forced, filters of its own for each. Peers: the mask by NumPy over the columns, then all rows that "
     "are let through (exact), faiss HNSW (M 16, efConstruction 200) or IVF with a bitmap, hnswlib (same "
     "graph) with a call back; on mixed and mixture at k = 10 also qdrant (in the process), LanceDB "
     "(IVF_FLAT) and pgvector (HNSW, iterative scan, or without it), with an index of every column. Each "

@@ -149,7 +149,7 @@ class Way:
 def _engine_of(vectors: Floats) -> VectorIndex:
     """Return the engine that an index of these rows would have: HNSW, or exact where that is fast enough."""
     chosen = choose_engine(*vectors.shape)
-    return make_index(chosen.name, vectors.shape[1], "l2", **chosen.arguments)
+    return make_index(chosen.name, vectors.shape[1], "l2", 0, **chosen.arguments)
 
 
 def _library() -> str:
