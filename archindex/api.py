@@ -267,6 +267,7 @@ def build(
     engine: str = "auto",
     metric: Metric = "l2",
     seed: int = 0,
+    memory_limit: int | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Index:
@@ -282,11 +283,13 @@ def build(
         ``"universal"`` (comes trained), ``"structural"`` (nothing learned), ``"gin"`` (learns from these
         architectures) or another of ``archindex encoder ls``.
     engine : str
-        ``"exact"``, ``"hnsw"``, ``"ivf"`` or ``"auto"``.
+        A key of `archindex.indexes.ENGINES`, or ``"auto"``: by size, memory and how the vectors lie.
     metric : {"l2", "cosine"}
         Distance of the index.
     seed : int
         Seed of the training and of the engine.
+    memory_limit : int, optional
+        Bytes that the engine may take once the index is open; ``"auto"`` keeps it.
     overwrite : bool
         Whether an index at `path` may be replaced.
     progress : Progress
@@ -307,6 +310,7 @@ def build(
         engine=engine,
         metric=metric,
         seed=seed,
+        memory_limit=memory_limit,
         overwrite=overwrite,
         progress=progress,
     )

@@ -1,4 +1,6 @@
-"""Vector engines: exact, HNSW and IVF behind one interface. They know vectors and row ids only.
+"""Vector engines behind one interface: exact, HNSW, IVF, IVF of short codes, lists on disk.
+
+They know vectors and row ids only.
 
 ::
 
@@ -25,8 +27,9 @@ from archindex.indexes.base import (
     SearchResult,
     VectorIndex,
 )
+from archindex.indexes.choose import EngineChoice, choose_engine
 from archindex.indexes.exact import ExactIndex
-from archindex.indexes.registry import ENGINES, choose_engine, load_index, make_index
+from archindex.indexes.registry import ENGINES, load_index, make_index
 
 if TYPE_CHECKING:
     from archindex.indexes.hnsw import HnswIndex
@@ -37,6 +40,7 @@ __all__ = [
     "DISTANCE_RTOL",
     "ENGINES",
     "Capabilities",
+    "EngineChoice",
     "ExactIndex",
     "HnswIndex",
     "IvfIndex",

@@ -301,9 +301,7 @@ class IvfPqIndex(QuantisedIndex):
         return parts * -(-point_dim(self._dim, self._metric) // parts)
 
     def _code_tables(self, dim: int, lists: int) -> int:
-        # Codebooks, and faiss's table of their products with each centroid, which it does without from 2 GiB.
-        table = lists * 2 * self._code_bytes * WORDS * 4
-        return 4 * WORDS * dim + (table if table <= faiss.cvar.precomputed_table_max_bytes else 0)
+        return 4 * WORDS * dim
 
     def _empty(self, quantiser: Any, lists: int) -> Any:
         engine = faiss.IndexIVFPQFastScan(
@@ -331,9 +329,11 @@ class IvfOpqIndex(IvfPqIndex):
 
     def _rotation(self, points: Floats, seed: int) -> Floats:
         dim, parts = self._coded_dim, 2 * self._code_bytes
+        if not points.any():  # no rows yet, or all equal
+            return np.eye(dim, dtype=np.float32)
         turn, words = faiss.OPQMatrix(dim, parts), faiss.ProductQuantizer(dim, parts, 4)
         words.cp.min_points_per_centroid = 1
-        turn.pq, turn.niter, turn.max_train_points = words, 20, 8192
+        turn.pq, turn.niter, turn.max_train_points = words, 12, 8192
         turn.train(points)
         found: Floats = faiss.vector_to_array(turn.A).reshape(dim, dim)
         return found

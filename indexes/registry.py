@@ -1,4 +1,4 @@
-"""Engines by name, and which one to take when nobody says."""
+"""Engines by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from archindex.core.checks import check_int
 from archindex.core.errors import UnknownNameError
 from archindex.indexes._files import read_manifest
 from archindex.indexes.base import Metric, VectorIndex
@@ -26,9 +25,6 @@ ENGINES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Where each engine is; by address, because hnswlib and faiss are imported only when used."""
-
-EXACT_ROWS = 50_000
-EXACT_ENTRIES = 3_200_000
 
 
 def make_index(
@@ -78,21 +74,6 @@ def load_index(folder: Path) -> VectorIndex:
         If it was written by an engine that is not in :data:`ENGINES`.
     """
     return _engine(read_manifest(Path(folder)).engine).load(folder)
-
-
-def choose_engine(n: int, dim: int) -> tuple[str, str]:
-    """Return the name of the engine for `n` vectors of `dim` entries, and the reason in one sentence.
-
-    Raises
-    ------
-    ArgumentError
-        If `n` is negative or `dim` is below 1.
-    """
-    n, dim = check_int("n", n, low=0), check_int("dim", dim, low=1)
-    size = f"{n:,} vectors of {dim} entries"
-    if n <= EXACT_ROWS or n * dim <= EXACT_ENTRIES:
-        return "exact", f"{size} are compared in milliseconds, so exact search is fast enough."
-    return "hnsw", f"{size} are slow to compare one by one, and HNSW finds nearly all neighbours fastest."
 
 
 def _engine(name: str) -> type[VectorIndex]:

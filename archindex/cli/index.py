@@ -10,6 +10,7 @@ import typer
 from archindex.cli.command import AtVersion, IndexPath, Seed, Where, command
 from archindex.cli.output import Document, Grid, Sink
 from archindex.cli.progress import progress
+from archindex.core.sizes import parse_size
 
 if TYPE_CHECKING:
     from archindex.api import Index
@@ -34,10 +35,17 @@ def build(
         str, typer.Option(metavar="NAME", help="universal (comes trained), or another of encoder ls.")
     ] = "universal",
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="exact, hnsw, ivf, or auto to choose by size.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="exact, hnsw, ivf, ivf_sq8, ivf_pq, ivf_opq, ivf_rabitq, spann, or auto to choose.",
+        ),
     ] = "auto",
     metric: Annotated[str, typer.Option(metavar="NAME", help="l2 or cosine.")] = "l2",
     seed: Seed = 0,
+    memory_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the engine may take in memory, such as 200MB.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index at PATH.")] = False,
 ) -> None:
     """Build an index of the architectures of data sets.
@@ -49,6 +57,7 @@ def build(
       archindex build nb.index --data nasbench201
       archindex build nb.index --data nasbench201 --encoder gin --engine hnsw --seed 1
       archindex build all.index --data nasbench201 --data mine --metric cosine --overwrite
+      archindex build nb101.index --data nasbench101 --memory-limit 50MB
     """
     from archindex.api import build as build_index
 
@@ -60,6 +69,7 @@ def build(
             engine=engine,
             metric=cast("Metric", metric),
             seed=seed,
+            memory_limit=None if memory_limit is None else parse_size(memory_limit),
             overwrite=overwrite,
             progress=report,
         )

@@ -27,8 +27,11 @@ from archindex.core.metrics import MeasurementSpec, Series
 from archindex.core.progress import Progress, silent
 from archindex.datasets import Table, load
 from archindex.encoders import Encoder, load_encoder, make_encoder
-from archindex.indexes import ENGINES, VectorIndex, choose_engine, make_index
-from archindex.indexes.base import METRICS, Metric
+from archindex.indexes import ENGINES, EngineChoice, VectorIndex, choose_engine, make_index
+from archindex.indexes.base import METRICS, MemoryPlanned, Metric
+from archindex.indexes.choose import EXACT_ROWS
+from archindex.indexes.dimension import estimate_dimension
+from archindex.queries.structures import Structures
 from archindex.spaces.registry import space
 from archindex.store.files import read_json, remove_tree, sync_tree, write_atomic, write_json
 from archindex.store.publishing import create_version
@@ -48,6 +51,7 @@ def build_index(
     engine: str = "auto",
     metric: Metric = "l2",
     seed: int = 0,
+    memory_limit: int | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> VersionInfo:
@@ -62,11 +66,13 @@ def build_index(
     encoder : str
         Name of the encoder; a learned one is trained on the data sets' architectures.
     engine : str
-        Name of the vector engine, or ``"auto"``.
+        Name of the vector engine, or ``"auto"``; see `archindex.indexes.choose_engine`.
     metric : {"l2", "cosine"}
         Distance of the index.
     seed : int
         Seed of the training and of the engine.
+    memory_limit : int, optional
+        Bytes that the engine may take once the index is open.
     overwrite : bool
         Whether an index at `path` may be replaced; it stays readable until the new one is complete.
     progress : Progress
@@ -80,7 +86,7 @@ def build_index(
     Raises
     ------
     InputError
-        If an argument cannot be used, or there is something else at `path`.
+        If an argument cannot be used, there is something else at `path`, or no engine keeps the limit.
     CorruptIndexError
         If there is a damaged index at `path`, and it is not to be replaced.
     StorageError, IndexLockedError
@@ -94,6 +100,8 @@ def build_index(
     check_choice("engine", engine, ["auto", *ENGINES])
     check_choice("metric", metric, METRICS)
     check_int("seed", seed, low=0)
+    if memory_limit is not None:
+        check_int("memory_limit", memory_limit, low=1)
     fresh = make_encoder(encoder)
     check_target(path, overwrite=overwrite)  # now, before data are read for nothing
     tables = [load(item) if isinstance(item, str) else item for item in data]
@@ -108,20 +116,20 @@ def build_index(
         trained = _trained(work, fresh, graphs, seed, progress)
         vectors = _encoded(work, trained, graphs, progress)
         rows = _rows(merged, graphs, ids, vectors)
-        name, reason = (engine, "it was asked for") if engine != "auto" else choose_engine(*vectors.shape)
-        made = make_index(name, trained.dim, metric, seed)
+        chosen = _chosen(engine, vectors, metric, seed, memory_limit)
+        made = make_index(chosen.name, trained.dim, metric, seed, **chosen.arguments)
         progress("build engine", 0, 1)
         info = create_version(
             path,
             rows,
             encoder=trained,
             engine=made,
-            engine_name=name,
-            engine_reason=reason,
+            engine_name=chosen.name,
+            engine_reason=chosen.reason,
             metric=metric,
             data=[table.name for table in tables],
             seed=seed,
-            engine_arguments=_arguments(made),
+            engine_arguments={**_arguments(made), **chosen.arguments},
             data_digests=[_digest(table) for table in tables],
         )
         progress("build engine", 1, 1)
@@ -137,8 +145,29 @@ def _merge(tables: Sequence[Table]) -> list[Table]:
     return list(by_space.values())
 
 
+def _chosen(
+    engine: str, vectors: npt.NDArray[np.float32], metric: Metric, seed: int, memory_limit: int | None
+) -> EngineChoice:
+    """Return the engine that was asked for, or the one that suits these vectors."""
+    n, dim = vectors.shape
+    if engine == "auto":
+        # Of few vectors the answer does not depend on it.
+        lies = estimate_dimension(vectors, metric, seed) if n > EXACT_ROWS else None
+        return choose_engine(n, dim, metric, memory_limit=memory_limit, intrinsic_dimension=lies)
+    made = make_index(engine, dim, metric, seed)
+    if memory_limit is not None and isinstance(made, MemoryPlanned):
+        needed = made.expected_memory(n)
+        if needed > memory_limit:
+            raise ArgumentError(
+                f"expected a memory limit that engine {engine} keeps: {needed / 1e6:,.1f} MB",
+                got=f"{memory_limit / 1e6:,.1f} MB",
+                fix="raise it, or let the engine be chosen: auto",
+            )
+    return EngineChoice(engine, {}, "it was asked for")
+
+
 def _arguments(engine: VectorIndex) -> dict[str, int | None]:
-    """Return the constructor arguments of an engine that was made without any, all defaults."""
+    """Return the constructor arguments of an engine and their defaults."""
     arguments = inspect.signature(type(engine)).parameters.values()
     return {a.name: a.default for a in arguments if a.name not in ("dim", "metric", "seed")}
 
@@ -240,6 +269,7 @@ def _rows(
         vectors=vectors,
         sizes={name: np.concatenate([s[name] for s in sizes]) for name in sizes[0]},
         series=_stack_series(tables),
+        structures=Structures.concat([Structures.of(batch) for batch in graphs]),
     )
 
 

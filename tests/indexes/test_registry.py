@@ -12,7 +12,7 @@ import pytest
 
 import archindex.indexes as package
 from archindex.core.errors import ArgumentError, CorruptIndexError, IndexVersionError, UnknownNameError
-from archindex.indexes import ENGINES, choose_engine, load_index, make_index
+from archindex.indexes import ENGINES, load_index, make_index
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -68,20 +68,6 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptIndexError, match="missing"):
         load_index(tmp_path)
-
-
-def test_auto_explains_its_choice() -> None:
-    for n, dim, expected in [
-        (0, 64, "exact"),
-        (15_625, 1024, "exact"),
-        (100_000, 8, "exact"),
-        (10**6, 64, "hnsw"),
-    ]:
-        name, reason = choose_engine(n, dim)
-        assert name == expected
-        assert f"{n:,} vectors" in reason
-    with pytest.raises(ArgumentError):
-        choose_engine(-1, 64)
 
 
 def test_engines_are_imported_when_made_and_silently() -> None:
