@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from archindex.core.ranges import ranges
 from archindex.core.recall import LEVELS
 from archindex.core.rng import generator
 from archindex.indexes._points import to_points
@@ -33,7 +34,7 @@ class MaskFilter:
     """A filter given as a truth value for each row, in list order; see `archindex.indexes.probe.Allowed`."""
 
     def __init__(self, mask: Bools, starts: Ints) -> None:
-        self._mask = mask
+        self._mask, self._starts = mask, starts
         counts = np.concatenate([[0], np.cumsum(mask)])
         self.expected: Doubles = np.diff(counts[starts]).astype(np.float64)
 
@@ -42,9 +43,10 @@ class MaskFilter:
         """Whether each list holds an allowed row."""
         return self.expected > 0
 
-    def selected(self, positions: Ints) -> Bools:
-        """Return the mask at some positions."""
-        return self._mask[positions]
+    def within(self, lists: Ints) -> tuple[Ints, int]:
+        """Return the allowed positions in some lists, and how many rows these hold."""
+        rows = ranges(self._starts[lists], self._starts[lists + 1] - self._starts[lists])
+        return rows[self._mask[rows]], len(rows)
 
 
 def intrinsic_dimension(reaches: Doubles) -> float:

@@ -46,8 +46,8 @@ class Allowed(Protocol):
     def expected(self) -> Doubles:
         """About how many each list holds; float64, as long."""
 
-    def selected(self, positions: Ints) -> Bools:
-        """Return for each of some positions int64[n] whether its row is let through."""
+    def within(self, lists: Ints) -> tuple[Ints, int]:
+        """Return the positions of the rows in some lists let through, and how many were looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +93,14 @@ class ListSearch:
         self._vectors = np.asarray(vectors)  # of a memory map: its plain array, which is faster to index
         self._ids = np.asarray(ids)
         self.calibration = calibration
-        self._listed = int(lists.starts[-1])
+        listed = int(lists.starts[-1])
+        self._rest = np.arange(listed, len(vectors))
+        self._after = np.array([len(lists)])  # as a filter counts them
 
     @property
     def starts(self) -> Ints:
         """Starts of the lists and of the rows in none of them, as a filter has to count them."""
-        rest = [len(self._vectors)] if len(self._vectors) > self._listed else []
+        rest = [len(self._vectors)] if len(self._rest) else []
         return np.concatenate([self.lists.starts, np.array(rest, dtype=np.int64)])
 
     def nearest(
@@ -135,10 +137,9 @@ class ListSearch:
         waiting = Waiting(self.lists, query, weight, self.calibration.curve)
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
         n_read = n_rows = rounds = 0
-        if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
-            rest = np.arange(self._listed, len(self._vectors))
-            n_rows += len(rest)
-            found.read(rest if allowed is None else rest[allowed.selected(rest)])
+        if len(self._rest):
+            rest, n_rows = (self._rest, len(self._rest)) if allowed is None else allowed.within(self._after)
+            found.read(rest)
         outside, expected = found.compared, 0.0
         while True:
             reach = found.reach
@@ -157,14 +158,14 @@ class ListSearch:
                 number = min(number, int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1)
             if not number:
                 break
-            starts, sizes, weighed = waiting.take(number)
-            positions = ranges(starts, sizes)
-            n_read += len(starts)
+            taken, weighed = waiting.take(number)
+            positions, asked = self._rows(taken, allowed)
+            n_read += len(taken)
             expected += weighed
-            n_rows += len(positions)
+            n_rows += asked
             if n_rows > most:
                 return None
-            found.read(positions if allowed is None else positions[allowed.selected(positions)])
+            found.read(positions)
             rounds += 1
         nearest, away = found.result()
         return Reading(nearest, away, n_read, n_rows, found.compared, waiting.missed)
@@ -199,13 +200,11 @@ class ListSearch:
         reach = radius if metric == "l2" else np.sqrt(2 * radius) + _UNIT_ROUNDING
         held = lists.sizes > 0 if allowed is None else allowed.possible[: len(lists)]
         waiting = Waiting(lists, query, held.astype(np.float64), self.calibration.curve)
-        starts, sizes, _ = waiting.take(waiting.by_bound(reach))
-        positions = ranges(starts, sizes)
-        if len(self._vectors) > self._listed and (allowed is None or allowed.possible[-1]):
-            positions = np.concatenate([positions, np.arange(self._listed, len(self._vectors))])
-        n_rows = len(positions)
-        if allowed is not None:
-            positions = positions[allowed.selected(positions)]
+        taken, _ = waiting.take(waiting.by_bound(reach))
+        positions, n_rows = self._rows(taken, allowed)
+        if len(self._rest):
+            rest, asked = (self._rest, len(self._rest)) if allowed is None else allowed.within(self._after)
+            positions, n_rows = np.concatenate([positions, rest]), n_rows + asked
         away = np.empty(len(positions), dtype=np.float32)
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
@@ -214,7 +213,13 @@ class ListSearch:
         inside = away <= radius
         ids, away = self._ids[positions[inside]], away[inside]
         order = np.lexsort((ids, away))
-        return Reading(ids[order], away[order], len(starts), n_rows, len(positions), 0.0)
+        return Reading(ids[order], away[order], len(taken), n_rows, len(positions), 0.0)
+
+    def _rows(self, lists: Ints, allowed: Allowed | None) -> tuple[Ints, int]:
+        if allowed is not None:
+            return allowed.within(lists)
+        positions = ranges(self.lists.starts[lists], self.lists.sizes[lists])
+        return positions, len(positions)
 
     def effort(self, recall: float) -> int | None:
         """Return how hard the engine has to try for a recall; None if it does not reach it."""

@@ -46,9 +46,9 @@ class Waiting:
     def __init__(self, lists: Lists, query: Floats, weight: Doubles, curve: HitCurve) -> None:
         self._lists, self._weight, self._curve = lists, weight, curve
         self._squared, self._error = lists.squared(query)
-        self._first: Ints | npt.NDArray[np.intp] = np.empty(0, dtype=np.int64)
+        self._first: Ints = np.empty(0, dtype=np.int64)
         # The lists that are worth a look, once most are seen not to be, and what those others may hold.
-        self._worth: Ints | npt.NDArray[np.intp] | None = None
+        self._worth: Ints | None = None
         self._hits_aside = self.missed = 0.0
 
     def by_distance(self, wanted: float) -> int:
@@ -110,9 +110,9 @@ class Waiting:
         total: Ints = np.cumsum(self._lists.sizes[self._first[:number]])
         return total
 
-    def take(self, number: int) -> tuple[Ints, Ints, float]:
-        """Take the first lists away; return their starts and sizes, and the allowed rows expected in them."""
+    def take(self, number: int) -> tuple[Ints, float]:
+        """Take the first lists away; return them, and the allowed rows expected in them."""
         taken = self._first[:number]
         weight = float(self._weight[taken].sum())
         self._weight[taken] = 0
-        return self._lists.starts[taken], self._lists.sizes[taken], weight
+        return taken, weight

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from archindex.core.ranges import ranges
 from archindex.queries.columns import Column, Schema, schema_of
 from archindex.queries.evaluate import Program
-from archindex.queries.memory import Matches, Memory
+from archindex.queries.memory import BITS, Matches, Memory
 from archindex.queries.orders import Orders
 from archindex.queries.prepared import Prepared
 from archindex.queries.table import Positions, Table
@@ -24,6 +24,8 @@ from archindex.queries.zones import Zones
 BUDGET = 64 << 20
 # Filters kept compiled.
 MAX_FILTERS = 256
+# Matches that a sorted column has side by side are copied out before lists are searched, up to so many.
+FEW = 1 << 14
 # Where the lists that may hold a match have less than this share of the rows, only their rows are read.
 MAX_SHARE = 0.1
 
@@ -112,7 +114,7 @@ class Filter:
     def possible(self) -> npt.NDArray[np.bool_]:
         """Which lists may hold a match, shape (L,): False is proved. Reads no row."""
         counts = self._counts
-        return self._judged[0] if counts is None else counts > 0
+        return self._judged[0] if counts is None else self._held
 
     @property
     def expected(self) -> npt.NDArray[np.float64]:
@@ -139,6 +141,15 @@ class Filter:
         matches = self._known
         return self._program.run(positions) if matches is None else matches.selected(positions)
 
+    def within(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the positions of all matches in some lists, and how many rows were looked at for them."""
+        matches, starts = self._known, self._filters.zones.starts
+        if matches is not None and matches.few:
+            held = self._exact[lists]
+            return matches.positions()[ranges(self._ends[lists], held)], int(held.sum())
+        rows = ranges(starts[lists], starts[lists + 1] - starts[lists])
+        return rows[self.selected(rows)], len(rows)
+
     @cached_property
     def _key(self) -> str:
         return self.predicate.key
@@ -149,9 +160,23 @@ class Filter:
 
     @property
     def _known(self) -> Matches | None:
-        """The answer if it is at hand; it must be where a row might overflow."""
+        """The answer if it is at hand or soon got; it must be where a row might overflow."""
+        if self._few:
+            return self._few_matches
         found = self._filters.memory.get(self._key)
         return self._matches() if found is None and self._program.checked else found
+
+    @cached_property
+    def _few(self) -> bool:
+        """Whether a sorted column has all matches side by side, and no more than take little time to copy."""
+        if self._program.checked or self._program.constant is not None:
+            return False
+        count = self._found_count
+        return count is not None and count <= FEW and count * BITS <= self._filters.table.rows
+
+    @cached_property
+    def _few_matches(self) -> Matches:
+        return self._matches()
 
     @cached_property
     def _found_count(self) -> int | None:
@@ -169,11 +194,20 @@ class Filter:
         """Matches of each list, where the answer is at hand."""
         if "_exact" in self.__dict__:
             return self._exact
-        return None if self._filters.memory.get(self._key) is None else self._exact
+        return None if self._known is None else self._exact
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Matches before each list, and in all."""
+        return np.searchsorted(self.positions(), self._filters.zones.starts)
 
     @cached_property
     def _exact(self) -> npt.NDArray[np.int64]:
-        return np.diff(np.searchsorted(self.positions(), self._filters.zones.starts))
+        return np.diff(self._ends)
+
+    @cached_property
+    def _held(self) -> npt.NDArray[np.bool_]:
+        return self._exact > 0
 
     def _matches(self) -> Matches:
         memory = self._filters.memory

@@ -53,6 +53,11 @@ class Matches:
         self._bits = np.packbits(mask, bitorder="little")
 
     @property
+    def few(self) -> bool:
+        """Whether positions are held, and not a bit for each row."""
+        return self._bits is None
+
+    @property
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(array.nbytes for array in (self._positions, self._bits) if array is not None)

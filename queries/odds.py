@@ -20,7 +20,7 @@ from archindex.queries.compare import MIRRORED, OPERATORS
 from archindex.queries.intervals import Interval, Intervals, below, meet
 from archindex.queries.table import EXACT, Array, Bools
 from archindex.queries.text import among, places
-from archindex.queries.zones import Spread, Zone, Zones, code_count
+from archindex.queries.zones import Spread, Zone, Zones
 
 Doubles = npt.NDArray[np.float64]
 Test = Callable[[Sequence[str]], Bools]
@@ -189,13 +189,22 @@ class _Judge:
             other = zone.before[-1] - held
             share = held * self._zones.shares
             return Odds(held > 0, other > 0, zone.gone, share, zone.known - share)
-        base, there = self._zones.table[name].low, zone.there
-        low, high = (np.where(there, end - base, 0).astype(np.int64) for end in (zone.low, zone.high))
-        before = np.concatenate(([0], np.cumsum(chosen)))
-        held = np.where(there, before[high + 1] - before[low], 0)
-        span = np.where(there, high - low + 1, 1)
-        share = zone.known * held / span
-        return Odds(held > 0, there & (held < span), zone.gone, share, zone.known - share)
+        attribute, there = self._zones.table[name], zone.there
+        low, high = (
+            np.where(there, end - attribute.low, 0).astype(np.int64) for end in (zone.low, zone.high)
+        )
+
+        def within(counts: Array) -> Array:
+            """Return what the codes of each list, from its least to its greatest, sum up to."""
+            before = np.concatenate(([0], np.cumsum(counts)))
+            summed: Array = np.where(there, before[high + 1] - before[low], 0)
+            return summed
+
+        held = within(chosen)
+        # In a list, codes are as frequent as they are over all rows.
+        share = zone.known * within(chosen * attribute.frequencies)
+        share /= np.maximum(within(attribute.frequencies), 1)
+        return Odds(held > 0, there & (held < high - low + 1), zone.gone, share, zone.known - share)
 
     def _text(self, node: tree.Node, test: Test) -> Odds:
         """Return the answers to whether the string of `node` passes `test`."""
@@ -243,7 +252,7 @@ class _Judge:
         attribute = self._zones.table[name]
         if attribute.codes is None or self._zones[name].before is None:
             return None
-        return self._codes(name, test(attribute.low + np.arange(code_count(attribute))))
+        return self._codes(name, test(attribute.low + np.arange(attribute.code_count)))
 
     def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
         if isinstance(right, tree.Constant):

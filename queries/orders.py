@@ -137,9 +137,9 @@ def candidates(node: tree.Node, orders: Orders) -> Positions | None:
     if best is None or best[0] > MAX_SHARE * best[1].rows.size:
         return None
     _, order, parts = best
-    positions = np.concatenate([order.rows[part] for part in parts] or [order.rows[:0]]).astype(np.int64)
+    positions = np.concatenate([order.rows[part] for part in parts] or [order.rows[:0]])
     positions.sort()
-    return positions
+    return positions.astype(np.int64)
 
 
 def _parts(order: Order, condition: Condition) -> list[slice]:

@@ -70,8 +70,8 @@ class RowFilter(Protocol):
     def positions(self) -> Ints:
         """Return the positions of all matches, ascending."""
 
-    def selected(self, positions: Ints) -> npt.NDArray[np.bool_]:
-        """Return which of the rows at some positions match."""
+    def within(self, lists: Ints) -> tuple[Ints, int]:
+        """Return the positions of all matches in some lists, and how many rows were looked at."""
 
 
 class Reading(Protocol):

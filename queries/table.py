@@ -108,6 +108,22 @@ class Attribute:
             codes |= np.negative((~self.valid).view(np.int8)).astype(narrow)
         return codes
 
+    @property
+    def code_count(self) -> int:
+        """How many codes a column of codes may have."""
+        if self.kind == "BOOLEAN":
+            return 2
+        if self.kind == "VARCHAR":
+            return len(self.categories)
+        return 0 if self.bounds is None else int(self.bounds[1]) - int(self.bounds[0]) + 1
+
+    @cached_property
+    def frequencies(self) -> Array:
+        """How many rows have each code, from 0 to the greatest; int64."""
+        codes = self.codes
+        assert codes is not None
+        return np.bincount(codes[codes >= 0], minlength=self.code_count)
+
 
 class Table:
     """The columns of one immutable set of rows, opened as they are used.

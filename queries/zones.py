@@ -117,7 +117,7 @@ class Zone:
         self.high = np.where(nothing, -np.inf, high + attribute.low)
         if attribute.kind == "BIGINT" and max(abs(x) for x in attribute.bounds or (0, 0)) > EXACT:
             self.low, self.high = widened(self.low, self.high)
-        kinds = code_count(attribute)
+        kinds = attribute.code_count
         if kinds <= MAX_COUNTED:
             lists = np.repeat(np.arange(sizes.size) * (kinds + 1) + 1, sizes)
             counted = np.bincount(lists + codes, minlength=sizes.size * (kinds + 1))
@@ -197,15 +197,6 @@ class Zones:
                 raise ArgumentError("expected rows", got=0)
             found = self._zones[name] = Zone(attribute, self.starts[self.filled], self.sizes)
         return found
-
-
-def code_count(attribute: Attribute) -> int:
-    """Return how many codes a column of codes may have."""
-    if attribute.kind == "BOOLEAN":
-        return 2
-    if attribute.kind == "VARCHAR":
-        return len(attribute.categories)
-    return 0 if attribute.bounds is None else int(attribute.bounds[1]) - int(attribute.bounds[0]) + 1
 
 
 def widened(low: Array, high: Array) -> tuple[Doubles, Doubles]:
