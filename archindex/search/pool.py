@@ -17,10 +17,13 @@ from archindex.core.canonical import graph_sizes
 from archindex.core.metrics import Series
 from archindex.queries import compile_where
 from archindex.queries.columns import Column, Kind, Schema
+from archindex.queries.contains import contains
+from archindex.queries.structures import Structures
 from archindex.spaces.base import Architecture, Costed
 from archindex.spaces.registry import space
 from archindex.store.addresses import pack
 from archindex.store.columns import derive_columns
+from archindex.store.motifs import MotifColumns
 from archindex.store.snapshot import Snapshot
 
 
@@ -136,7 +139,10 @@ class Pool:
             series = [Series(spec, costs[:, j]) for j, spec in enumerate(self._cost_specs)]
             known = derive_columns([space_name] * len(natives), graph_sizes(graphs), series)
             columns = {n: known.get(n) or _missing(kind, len(natives)) for n, kind in self._schema.items()}
-            keep = np.flatnonzero(compile_where(self._where, self._schema).mask(columns))
+            judged = MotifColumns(
+                columns, lambda motif: contains(Structures.of(graphs), motif, self._snapshot.motifs.ops)
+            )
+            keep = np.flatnonzero(compile_where(self._where, self._schema).mask(judged))
         if len(keep) == 0:
             return
         kept = [natives[i] for i in keep]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,12 @@ from archindex.queries.contains import contains
 from archindex.queries.motif import Motif, is_motif, motif_of
 from archindex.queries.structures import ARRAYS, Structures
 from archindex.spaces.registry import space
+from archindex.store.catalog import Catalog
 
 MOTIF_FOLDER: Final = "motifs"
+
+_MAPPED: Final = 1 << 16
+"""Bytes of a file from which it is mapped into memory instead of read."""
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -109,6 +113,11 @@ class Motifs:
         The graphs of all rows, and it may be of some that are gone; each row in one part.
     ids : ndarray of int64, shape (n,)
         Row id at each position.
+
+    Attributes
+    ----------
+    ops : set of str
+        Names of the ops in them.
     """
 
     def __init__(self, parts: Sequence[Part], ids: Ints) -> None:
@@ -119,7 +128,7 @@ class Motifs:
         if len(ids) and (not len(known) or (known[order[np.minimum(place, len(known) - 1)]] != ids).any()):
             raise CorruptIndexError("expected the graphs of all rows of the index", got="fewer")
         self._place = order[np.minimum(place, max(len(known) - 1, 0))] if len(ids) else ids[:0]
-        self._ops = {name for part in parts for name in part.structures.ops}
+        self.ops = {name for part in parts for name in part.structures.ops}
 
     def found(self, motif: Motif) -> Bools:
         """Return for each position whether its row contains a motif.
@@ -129,8 +138,23 @@ class Motifs:
         UnknownNameError, FilterError
             As `archindex.queries.contains.contains`.
         """
-        masks = [contains(part.structures, motif, self._ops) for part in self.parts]
+        masks = [contains(part.structures, motif, self.ops) for part in self.parts]
         return np.concatenate(masks)[self._place]
+
+
+def packed(catalog: Catalog) -> Part:
+    """Pack the graphs of all rows of a catalogue."""
+    rows = catalog.all_rows()
+    return Part.of(rows["space"].tolist(), rows["native"].tolist(), rows["row_id"])
+
+
+def packed_in(folder: Path) -> Part:
+    """Pack the graphs of all rows of the catalogue of a version."""
+    catalog = Catalog(folder / "catalog.duckdb")
+    try:
+        return packed(catalog)
+    finally:
+        catalog.close()
 
 
 def write_motifs(folder: Path, part: Part) -> None:
@@ -154,8 +178,7 @@ def read_motifs(folder: Path) -> Part | None:
     try:
         ops = json.loads((folder / "ops.json").read_bytes())
         arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-            for name in (*ARRAYS, "row_ids")
+            name: _array(folder / f"{name}.npy") for name in (*ARRAYS, "row_ids")
         }
         part = Part(Structures.of_arrays(ops, arrays), arrays["row_ids"])
         whole = len(part.ids) == len(part.structures) and bool((np.diff(part.ids) > 0).all())
@@ -164,3 +187,9 @@ def read_motifs(folder: Path) -> Part | None:
     if not whole:
         raise CorruptIndexError("expected packed graphs as they were written", got=str(folder))
     return part
+
+
+def _array(file: Path) -> npt.NDArray[Any]:
+    # What is small is read: an array without entries cannot be mapped.
+    mode: Literal["r"] | None = "r" if file.stat().st_size > _MAPPED else None
+    return np.asarray(np.load(file, mmap_mode=mode, allow_pickle=False))

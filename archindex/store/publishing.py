@@ -24,6 +24,7 @@ from archindex.store.files import remove_tree
 from archindex.store.folder import folder_kind, version_numbers
 from archindex.store.log import highest_row_id
 from archindex.store.manifest import current_version
+from archindex.store.motifs import MOTIF_FOLDER, Part, write_motifs
 from archindex.store.rows import Rows
 from archindex.store.snapshot import Snapshot, check_measurements
 from archindex.store.version import (
@@ -102,6 +103,9 @@ def create_version(
         if engine_name != "exact":
             engine.save(staged / "ann")
         write_lists(staged, lists, rows.vectors[order], ids[order], engine, seed)
+        graphs = rows.structures
+        part = Part.of(rows.spaces, rows.natives, ids) if graphs is None else Part(graphs, ids).sorted()
+        write_motifs(staged / MOTIF_FOLDER, part)
         encoder.save(staged / "encoder")
         return publish(
             path,
@@ -182,6 +186,8 @@ def _revised(path: Path, *, anew: bool) -> VersionInfo:
                 engine.save(staged / "ann")
             write_lists(staged, lists, vectors, ids, engine, info.seed, known)
             shutil.copytree(snapshot.folder / "encoder", staged / "encoder")
+            graphs = [part.keeping(ids) for part in snapshot.motifs.parts]
+            write_motifs(staged / MOTIF_FOLDER, Part.joined(graphs))
             delta = snapshot.delta
             snapshot.catalog.close()
             catalog = staged / "catalog.duckdb"

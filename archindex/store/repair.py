@@ -22,6 +22,7 @@ from archindex.store.catalog import Catalog
 from archindex.store.columns import derive_columns, write_columns
 from archindex.store.folder import version_numbers
 from archindex.store.manifest import write_manifest
+from archindex.store.motifs import MOTIF_FOLDER, packed_in, write_motifs
 from archindex.store.publishing import built_engine, staging
 from archindex.store.version import (
     VersionInfo,
@@ -88,7 +89,7 @@ def rebuild(path: Path, number: int) -> None:
     info = parse_version(folder)
     with staging(path) as staged:
         ignore = shutil.ignore_patterns(
-            "columns", "ann", "lists", "encoder", "version.json", "vectors.npy", "ids.npy"
+            "columns", "ann", "lists", "motifs", "encoder", "version.json", "vectors.npy", "ids.npy"
         )
         shutil.copytree(folder, staged, ignore=ignore, dirs_exist_ok=True)
         vectors, ids = load_arrays(folder)
@@ -101,6 +102,7 @@ def rebuild(path: Path, number: int) -> None:
         columns = derive(folder)
         write_columns(staged / "columns", {name: column.take(order) for name, column in columns.items()})
         write_lists(staged, lists, vectors, ids, engine, info.seed)
+        write_motifs(staged / MOTIF_FOLDER, packed_in(folder))
         (untrained_encoder(info) or load_encoder(folder / "encoder")).save(staged / "encoder")
         log = log_path(path, number)
         publish(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.metrics import Series
+from archindex.queries.structures import Structures
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Rows:
         Whole-number columns read off the graphs; see `archindex.core.canonical.graph_sizes`.
     series : tuple of Series
         Measurements; NaN where missing.
+    structures : Structures, optional
+        Their graphs packed for motifs, where they are at hand.
     """
 
     spaces: Sequence[str]
@@ -33,6 +36,7 @@ class Rows:
     vectors: npt.NDArray[np.float32]
     sizes: dict[str, npt.NDArray[np.int64]]
     series: tuple[Series, ...] = ()
+    structures: Structures | None = None
 
     def __len__(self) -> int:
         return len(self.natives)

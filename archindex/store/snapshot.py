@@ -26,6 +26,7 @@ from archindex.store.catalog import Catalog
 from archindex.store.columns import ColumnFolder
 from archindex.store.delta_columns import DeltaColumns
 from archindex.store.log import Delta
+from archindex.store.motifs import MOTIF_FOLDER, MotifColumns, Motifs, Part, packed, read_motifs
 from archindex.store.opening import load_array, read_consistent, read_published
 from archindex.store.rows import RowInfo
 from archindex.store.version import version_folder
@@ -181,7 +182,19 @@ class Snapshot:
     def filters(self) -> Filters:
         """Filters over the rows by position, and what was learned of them by those asked before."""
         starts = np.array([0, len(self)]) if self.lists is None else self.lists.starts
-        return Filters(self.columns, starts, self.schema)
+        columns = MotifColumns(self.columns, lambda motif: self.motifs.found(motif))
+        return Filters(columns, starts, self.schema)
+
+    @cached_property
+    def motifs(self) -> Motifs:
+        """The graphs of all rows, for `contains` in a filter; packed anew where the version has none."""
+        kept = read_motifs(self.folder / MOTIF_FOLDER)
+        parts = [packed(self.catalog) if kept is None else kept]
+        fresh = [row.info for row in self._delta.added.values()]
+        if fresh:
+            ids = np.array([row.row_id for row in fresh], dtype=np.int64)
+            parts.append(Part.of([row.space for row in fresh], [row.native for row in fresh], ids))
+        return Motifs(parts, self.ids)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -343,7 +356,7 @@ class Snapshot:
         # What leads back to itself is freed some time later, and until then its files count as open.
         if "filters" in self.__dict__:
             self.filters.forget()
-        for name in ("columns", "searched", "filters"):
+        for name in ("columns", "searched", "filters", "motifs"):
             self.__dict__.pop(name, None)
 
     @cached_property

@@ -23,6 +23,7 @@ from archindex.store.columns import ColumnFolder
 from archindex.store.folder import repair_command, version_numbers
 from archindex.store.log import replay
 from archindex.store.manifest import current_version
+from archindex.store.motifs import MOTIF_FOLDER, packed_in, read_motifs
 from archindex.store.names import damaged_names, read_names
 from archindex.store.repair import (
     can_be_made,
@@ -268,6 +269,18 @@ def _columns(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str,
             yield f"columns/{name}.npy", f"columns/{name}.npy differs from the catalogue"
 
 
+def _motifs(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
+    try:
+        kept = read_motifs(folder / MOTIF_FOLDER)
+    except CorruptIndexError as error:
+        yield "motifs/", f"motifs/: {error}"
+        return
+    if kept is not None:
+        made = packed_in(folder)
+        if not (np.array_equal(kept.ids, made.ids) and kept.structures.equals(made.structures)):
+            yield "motifs/", "motifs/ does not hold the graphs of the index"
+
+
 def _engine(path: Path, folder: Path, info: VersionInfo) -> Iterator[tuple[str, str]]:
     if info.engine == "exact" or info.n_rows == 0:
         return
@@ -301,6 +314,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Path, Path, VersionInfo], Iterator[tup
     ("catalogue against row ids and arch_ids", _catalogue),
     ("encoder", _encoder),
     ("attribute columns against the catalogue", _columns),
+    ("graphs against the catalogue", _motifs),
     ("engine against the vectors", _engine),
     ("lists against the vectors", _lists),
     ("log", _log),

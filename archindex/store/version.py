@@ -13,6 +13,7 @@
             columns/                attribute columns, derived from the catalogue
             ann/                    the engine's files, derived from the vectors
             lists/                  the lists in which the rows lie, derived from the vectors
+            motifs/                 the graphs packed for `contains`, derived from the catalogue
             encoder/                what made the vectors; inside the version, so that both change at once
         log/000001.log              what was acknowledged since that version was published
 """
@@ -48,7 +49,7 @@ from archindex.store.names import kept_versions
 CHECKED_AT_OPEN: Final = 64 << 20
 """Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
 
-DERIVED: Final = ("columns/", "ann/", "lists/")
+DERIVED: Final = ("columns/", "ann/", "lists/", "motifs/")
 """What can be worked out again from the catalogue and the vectors."""
 
 
