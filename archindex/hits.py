@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.deadline import check_time
 from archindex.core.errors import ArgumentError, UnknownNameError
 from archindex.core.metrics import Measurement
 from archindex.queries import Found, Plan
@@ -16,6 +17,9 @@ from archindex.queries.columns import Schema, Value
 from archindex.spaces.base import Architecture
 from archindex.store.addresses import architecture_of
 from archindex.store.snapshot import Snapshot
+
+MOST_RESULTS: Final = 4_000_000
+"""Rows that one call gives back at most, over all its queries; each takes some 200 bytes and more."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Hits:
         known = {row.row_id: row for row in snapshot.describe(all_ids)}
         hits = []
         for ids, distances, count in zip(found.ids, found.distances, found.counts, strict=True):
+            check_time()
             rows = [known[int(i)] for i in ids[:count]]
             place = snapshot.positions(ids[:count])
             hits.append(
@@ -157,6 +162,16 @@ class Record:
     attributes: Mapping[str, Value]
     measurements: tuple[Measurement, ...]
     vector: npt.NDArray[np.float32]
+
+
+def check_results(k: int, queries: int, rows: int) -> None:
+    """Raise `ArgumentError` if `k` rows for each of some queries to an index of `rows` are too many."""
+    if min(k, rows) * queries > MOST_RESULTS:
+        raise ArgumentError(
+            f"expected at most {MOST_RESULTS:,} results of one call",
+            got=f"{queries:,} queries for {min(k, rows):,} rows each",
+            fix="lower k, or ask in several calls",
+        )
 
 
 def selected(select: Sequence[str] | str | None, schema: Schema) -> list[str]:

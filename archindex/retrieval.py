@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from archindex.answers import nearest, row_ids
 from archindex.core.checks import check_int, check_vectors
-from archindex.hits import Hits, selected
+from archindex.core.deadline import time_limit
+from archindex.hits import Hits, check_results, selected
 from archindex.queries.relative import may_be_relative
 from archindex.store.addresses import Address, Batch, Query
 from archindex.store.snapshot import Snapshot
@@ -28,24 +29,28 @@ class Retrieval(View):
     def query(
         self, like: Address, k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
+        timeout: float | None = ...,
     ) -> Hits: ...  # fmt: skip
 
     @overload
     def query(
         self, like: Batch, k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
+        timeout: float | None = ...,
     ) -> list[Hits]: ...  # fmt: skip
 
     @overload
     def query(
         self, like: list[float] | tuple[float, ...], k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
+        timeout: float | None = ...,
     ) -> Hits: ...  # fmt: skip
 
     @overload
     def query(
         self, like: npt.NDArray[Any], k: int = ..., where: str | None = ..., *,
         select: Sequence[str] | str | None = ..., recall: str | float = ..., strategy: str = ...,
+        timeout: float | None = ...,
     ) -> Hits | list[Hits]: ...  # fmt: skip
 
     def query(
@@ -57,6 +62,7 @@ class Retrieval(View):
         select: Sequence[str] | str | None = None,
         recall: str | float = "balanced",
         strategy: str = "auto",
+        timeout: float | None = None,
     ) -> Hits | list[Hits]:
         """Return the architectures nearest to one or many.
 
@@ -78,6 +84,8 @@ class Retrieval(View):
             Share of the true nearest to be found, in the mean: .90, .95, .99, all with a proof, or a number.
         strategy : {"auto", "engine", "lists", "ids", "exact"}
             Way to force, of those that `archindex.queries.plan` describes.
+        timeout : float, optional
+            Seconds after which the search is given up.
 
         Returns
         -------
@@ -86,17 +94,24 @@ class Retrieval(View):
         Raises
         ------
         InputError
-            If an argument cannot be used; the message says what was expected.
+            If an argument cannot be used, or more than `archindex.hits.MOST_RESULTS` rows would come back;
+            the message says what was expected.
+        QueryTimeoutError
+            If the time is over.
         """
         check_int("k", k, low=1)
         names = selected(select, self.schema)
-        vectors, batched = self._addresses.query_vectors(like)
-        if may_be_relative(where):
-            rows = row_ids(self._addresses.asked(like))
-            hits = nearest(self._snapshot, vectors, rows, k, where, names, recall=recall, strategy=strategy)
-        else:
-            found, plan = self._snapshot.search(vectors, k, where, recall=recall, strategy=strategy)
-            hits = Hits.of(self._snapshot, found, names, plan)
+        with time_limit(timeout):
+            vectors, batched = self._addresses.query_vectors(like)
+            check_results(k, len(vectors), len(self))
+            if may_be_relative(where):
+                rows = row_ids(self._addresses.asked(like))
+                hits = nearest(
+                    self._snapshot, vectors, rows, k, where, names, recall=recall, strategy=strategy
+                )
+            else:
+                found, plan = self._snapshot.search(vectors, k, where, recall=recall, strategy=strategy)
+                hits = Hits.of(self._snapshot, found, names, plan)
         return hits if batched else hits[0]
 
     def decode(self, vectors: npt.ArrayLike) -> list[Decoded]:

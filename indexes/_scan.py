@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.deadline import check_time
 from archindex.indexes._tables import Floats, Ints, Pairs
 from archindex.indexes.base import Metric
 
@@ -85,6 +86,7 @@ def scan(blocks: Iterable[Block], queries: Floats, k: int, metric: Metric) -> Pa
         step = max(1, BLOCK_ENTRIES // len(block.rows))
         parts = [best]
         for start in range(0, len(queries), step):
+            check_time()
             query, at = _nominate(block, queries[start : start + step], k, metric)
             query += start
             found = Pairs(query, block.rows[at], _measure(block, queries, query, at, metric))

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.deadline import check_time
 from archindex.core.ranges import ranges
 from archindex.core.recall import LEVELS
 from archindex.indexes._best import Best
@@ -142,6 +143,7 @@ class ListSearch:
             found.read(rest)
         outside, expected = found.compared, 0.0
         while True:
+            check_time()
             reach = found.reach
             if np.isinf(reach):
                 number = waiting.by_distance(max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds)
@@ -175,6 +177,7 @@ class ListSearch:
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
+            check_time()
             found.read(positions[start : start + step])
         nearest, away = found.result()
         return Reading(nearest, away, 0, 0, found.compared, 0.0)
@@ -208,6 +211,7 @@ class ListSearch:
         away = np.empty(len(positions), dtype=np.float32)
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
+            check_time()
             rows = self._vectors[positions[start : start + step]]
             away[start : start + step] = distances(query[None], rows, metric)
         inside = away <= radius

@@ -19,6 +19,7 @@ from archindex.core.errors import ArgumentError
 from archindex.core.recall import LEVELS
 from archindex.queries.plan import STRATEGIES, Found, Plan, Strategy
 from archindex.queries.searched import Answer, Floats, Ints, Reading, RowFilter, Searched
+from archindex.queries.timed import engine_search
 
 RECALLS: Final = {**LEVELS, "exact": 1.0}
 """Mean recall that each level asks for."""
@@ -217,7 +218,7 @@ class _Search:
         if effort is not None:
             engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
         ids = None if self.allowed is None else self.searched.ids[self._positions()]
-        found = _copy(engine.search(self.queries, self.k, ids))
+        found = _copy(engine_search(engine, self.queries, self.k, ids))
         exist = min(self.k, self.rows if ids is None else len(ids))
         short = np.flatnonzero(found.counts < exist)
         if len(short):

@@ -47,6 +47,9 @@ def query(
         str, typer.Option(metavar="LEVEL", help="fast (.90), balanced (.95), high (.99), exact, or a number.")
     ] = "balanced",
     explain: Annotated[bool, typer.Option("--explain", help="Show how the search was done.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Give the search up after so long.")
+    ] = None,
     version: AtVersion = None,
 ) -> None:
     """Find the architectures most like one, under a filter.
@@ -64,7 +67,13 @@ def query(
     with open_index(path, version=version) as opened:
         columns = choose_columns(opened.schema, where, select)
         hits = opened.query(
-            like, k=k, where=where, select=columns, recall=recall_level(recall), strategy=strategy
+            like,
+            k=k,
+            where=where,
+            select=columns,
+            recall=recall_level(recall),
+            strategy=strategy,
+            timeout=timeout,
         )
         sink.emit(
             hits_document(
@@ -150,9 +159,9 @@ def choose_columns(schema: Schema, where: str | None, select: str | None) -> lis
         return list(schema) if named == ["*"] else list(dict.fromkeys(named))
     used: Iterable[str] = ()
     if where is not None:
-        from archindex.queries import compile_where
+        from archindex.queries.relative import compile_relative
 
-        used = compile_where(where, schema).columns
+        used = compile_relative(where, schema).columns
     chosen = list(dict.fromkeys(used))
     seen = {_metric(name) for name in chosen}
     for metric in FIRST:

@@ -21,6 +21,7 @@
     ├── StorageError               the disk refused: full, read-only, failing  (also OSError)
     ├── DataUnavailableError       a data set's package or file is not on this machine
     ├── UnsafeDataError            a file asks for code to be run, and was refused
+    ├── QueryTimeoutError          the time given to a query is over           (also TimeoutError)
     └── BudgetExhaustedError       the query budget of an oracle is spent
 
 Every message says what was expected, what came, and what to do next.
@@ -156,6 +157,10 @@ class DataUnavailableError(ArchindexError):
 
 class UnsafeDataError(ArchindexError):
     """A file asks for code to be run when it is read, and was refused."""
+
+
+class QueryTimeoutError(ArchindexError, TimeoutError):
+    """The time that was given to a query is over; there is no answer, and nothing was changed."""
 
 
 class BudgetExhaustedError(ArchindexError):
