@@ -21,12 +21,16 @@ from archindex.indexes._scan import distances
 from archindex.indexes._stored import StoredVectors
 from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Metric
-from archindex.indexes.ivf import ID_BYTES, IvfIndex
+from archindex.indexes.ivf import BATCH, GROWTH, ID_BYTES, IvfIndex
 
 VECTORS = "vectors.npy"
 FRAME = "frame.npy"
 WORDS = 16
 """Centroids of a sub-quantiser: 4 bits, whose tables fit into vector registers (fast scan)."""
+
+STRANGE = 50
+SLACK = 0.05
+"""Share of its range by which an entry may lie beyond it."""
 
 LEAST = 10
 """Of fewer neighbours asked for, as many candidates are taken as of these: codes err by a rank or two."""
@@ -129,9 +133,21 @@ class QuantisedIndex(IvfIndex):
         return self._train(lambda rows: to_points(self._stored.at(rows), self._metric), ids)
 
     def _append(self, vectors: Floats, ids: Ints) -> Ints:
-        labels = super()._append(vectors, ids)
+        points = to_points(vectors, self._metric)
+        if len(self._names) + len(ids) > GROWTH * self._trained or self._strange(points):
+            left = self._table
+            both = np.concatenate([self._stored.at(left.labels), vectors])
+            both.flags.writeable = False  # ours alone: saves a copy
+            labels = self._fill(both, np.concatenate([left.ids, ids]))
+            self._table = IdTable.of(left.ids, labels[: len(left)])
+            return labels[len(left) :]
+        labels = self._place(points, ids)
         self._stored.append(vectors)
         return labels
+
+    def _strange(self, points: Floats) -> bool:
+        """Return whether codes must be learned anew, because points to be added do not fit them."""
+        return False
 
     def _drop(self, gone: IdTable) -> None:
         super()._drop(gone)
@@ -212,10 +228,34 @@ class QuantisedIndex(IvfIndex):
 
 
 class IvfSq8Index(QuantisedIndex):
-    """A byte an entry (scalar quantisation): four times less than float32, and next to nothing lost."""
+    """A byte an entry (scalar quantisation): four times less than float32, and next to nothing lost.
+
+    A byte stands for a place in the range that the entry of residuals had when the index was built. Rows
+    added since may lie beyond, such as those of another search space. When they are more than one in
+    :data:`STRANGE`, the codes are learned anew.
+    """
 
     name = "ivf_sq8"
     multiple = 4
+
+    def _made(self, sample: Floats, lists: int, seed: int) -> Any:
+        self._beyond = 0
+        return super()._made(sample, lists, seed)
+
+    def _read(self, folder: Path) -> None:
+        super()._read(folder)
+        self._beyond = 0
+
+    def _strange(self, points: Floats) -> bool:
+        low, width = faiss.vector_to_array(self._engine.sq.trained).reshape(2, -1)
+        for start in range(0, len(points), BATCH):
+            coded = self._coded(points[start : start + BATCH])
+            centroids = self._engine.quantizer.reconstruct_batch(
+                self._engine.quantizer.assign(coded, 1)[:, 0]
+            )
+            place = (coded - centroids - low) / np.maximum(width, np.float32(1e-30))
+            self._beyond += int(((place < -SLACK) | (place > 1 + SLACK)).any(axis=1).sum())
+        return self._beyond * STRANGE > len(self._table) + len(points)
 
     @property
     def _code_bytes(self) -> int:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from archindex.core.errors import ArgumentError, StorageError
-from archindex.indexes import ExactIndex, Metric, make_index
+from archindex.indexes import ExactIndex, Metric, load_index, make_index
 from archindex.indexes import _scan as kernel
 from archindex.indexes._points import MAX_NORM
 from archindex.testing.index_case import both_metrics, clustered, true_distances
 
-APPROXIMATE = ("hnsw", "ivf")
+QUANTISED = ("ivf_sq8", "ivf_pq", "ivf_opq", "ivf_rabitq")
+APPROXIMATE = ("hnsw", "ivf", *QUANTISED)
 
 
 def test_exact_uses_a_mapped_array_where_it_lies(tmp_path: Path) -> None:
@@ -156,9 +157,65 @@ def test_ivf_filled_row_by_row_gets_its_lists() -> None:
     assert found.distance_computations < 100 * 2000 / 2
 
 
+@pytest.mark.parametrize("name", QUANTISED)
+def test_full_vectors_stay_in_their_file(name: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", clustered(5000, 64))
+    mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
+    index = make_index(name, 64)
+    index.build(mapped, np.arange(5000))
+    assert index.memory_bytes() < mapped.nbytes / 2
+    before = index.search(mapped[:50], 5)
+    index.save(tmp_path / "saved")
+    loaded = load_index(tmp_path / "saved")
+    assert loaded.memory_bytes() == index.memory_bytes()
+    found = loaded.search(mapped[:50], 5)
+    assert found.ids.tolist() == before.ids.tolist()
+    assert found.distances.tolist() == before.distances.tolist()
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_codes_are_learned_anew_when_most_rows_are_new_or_gone(name: str) -> None:
+    index = make_index(name, 16, lists=4)
+    first, later = clustered(300, 16), 5 + 3 * clustered(1500, 16, seed=7)
+    index.build(first, np.arange(300))
+    for at in range(0, 1500, 100):
+        index.add(later[at : at + 100], np.arange(1000 + at, 1100 + at))
+    ids = np.concatenate([np.arange(300), np.arange(1000, 2500)])
+    rows = np.concatenate([first, later])
+    for gone in (0, 1200):
+        index.remove(ids[:gone])
+        found = index.search(rows[gone:], 1)
+        assert (found.ids[:, 0] == ids[gone:]).mean() >= 0.98
+
+
+def test_scalar_codes_follow_rows_that_lie_elsewhere() -> None:
+    index = make_index("ivf_sq8", 16, rerank=2)
+    index.build(0.001 * clustered(2000, 16), np.arange(2000))
+    later = clustered(1000, 16, seed=4)
+    index.add(later, np.arange(5000, 6000))
+    found = index.search(later, 5)
+    truth = np.stack([np.sort(true_distances(later, query, "l2"))[4] for query in later])
+    assert (found.distances <= truth[:, None] * (1 + 1e-5) + 1e-6).mean() >= 0.98
+
+
+def test_longer_codes_find_more_by_themselves() -> None:
+    vectors, queries = clustered(4000, 32), clustered(200, 32, seed=6)
+    truth = np.stack([np.sort(true_distances(vectors, query, "l2"))[9] for query in queries])
+    recalls = []
+    for code_bytes in (2, 4, 16):
+        index = make_index("ivf_pq", 32, probes=4000, rerank=1, code_bytes=code_bytes)
+        index.build(vectors, np.arange(4000))
+        found = index.search(queries, 10)
+        recalls.append(float((found.distances <= truth[:, None] * (1 + 1e-5) + 1e-6).mean()))
+    assert recalls[0] < recalls[1] < recalls[2]
+    with pytest.raises(ArgumentError, match="code_bytes"):
+        make_index("ivf_pq", 32, code_bytes=17)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize(
-    ("name", "file"), [("exact", "vectors.npy"), ("hnsw", "graph.hnswlib"), ("ivf", "lists.faiss")]
+    ("name", "file"),
+    [("exact", "vectors.npy"), ("hnsw", "graph.hnswlib"), ("ivf", "lists.faiss"), ("ivf_opq", "vectors.npy")],
 )
 def test_a_full_disk_is_noticed(name: str, file: str, tmp_path: Path) -> None:
     index = make_index(name, 8)
