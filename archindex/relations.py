@@ -138,7 +138,7 @@ class Relations(Retrieval):
         from archindex.queries.diverse import cover
 
         names = selected(select, self.schema)
-        allowed = filters_for(self._snapshot, where, [])[0][0]
+        allowed = None if where is None else self._snapshot.filters.filter(where)
         places = np.arange(len(self)) if allowed is None else allowed.positions()
         if not len(places):
             raise ArgumentError("expected rows to stand for", got=f"none that satisfies {where!r}")

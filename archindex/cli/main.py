@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from archindex.cli import change, data, demo, encoder, index, latent, query, search, snapshot, space
+from archindex.cli import change, data, demo, encoder, index, latent, query, relate, search, snapshot, space
 from archindex.cli.command import new_app
 from archindex.cli.errors import report
 from archindex.cli.output import Format, Sink
 
 app = new_app("A search engine for neural architectures.")
-for _family in (index, query, change, latent, search, demo):
+for _family in (index, query, relate, change, latent, search, demo):
     _family.register(app)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(data.app, name="data")
