@@ -1,8 +1,8 @@
-"""Does a native string ever do harm? Random and mutated strings for every search space.
+"""Does a native string or a filter ever do harm? Random and mutated strings for every search space.
 
 Each string has to name an architecture or to raise `ArchitectureError`, and never anything else: no other
 error, no recursion too deep, no crash, no hang. What parses is formatted and parsed again; of some the graph
-is built.
+is built. Of filters (``where``), a tenth as many are asked of an index; see `benchmarks.fuzz_where`.
 
 Run with ``python -m benchmarks.fuzz``; writes ``benchmarks/results/fuzz.json``; exit code 1 if a string did
 something else.
@@ -26,7 +26,9 @@ from archindex.core.errors import ArchitectureError
 from archindex.spaces.base import SearchSpace
 from archindex.spaces.registry import NAMED, SPACES, space
 from benchmarks.fuzz_strings import LARGE_EVERY, Strings
+from benchmarks.fuzz_where import Filtered
 
+WHERE: Final = "where"
 NATIVES: Final = 300  # sampled architectures that are mutated
 PATIENCE: Final = 10.0  # seconds that one string may take
 MEMORY: Final = 4 << 30  # bytes of address space that a process may take
@@ -40,7 +42,10 @@ PROTOCOL: Final = (
     f"million characters (one in {LARGE_EVERY}). Valid: parsed, formatted, parsed again to the same; of one "
     f"in {GRAPHS} the graph is built. Failures: any exception but ArchitectureError, a result that does not "
     f"format back, more than {PATIENCE:.0f} s, or the end of the process. Spaces of named models have no "
-    "graphs here."
+    "graphs here. where: the same mutations of 300 random filters of every operator, motifs and values of "
+    "the row asked from included, asked of an index of 120 rows. Valid: asked twice, with a random strategy "
+    "and without, the answers are the same and hold what the filter lets through. Failures: any exception "
+    "but InputError, and answers that differ."
 )
 
 
@@ -100,8 +105,8 @@ def fuzz(name: str, n: int, seed: int, outcome: Outcome) -> None:
     outcome : Outcome
         What happened is written here.
     """
-    tested = space(name)
-    strings = Strings(_natives(tested), seed)
+    subject = _Space(name, outcome) if name != WHERE else Filtered(seed)
+    strings = Strings(subject.natives, seed)
     started = time.perf_counter()
     for i in range(n):
         text = strings.next(i)
@@ -109,7 +114,11 @@ def fuzz(name: str, n: int, seed: int, outcome: Outcome) -> None:
         begun = time.perf_counter()
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         try:
-            _try(tested, text, outcome)
+            done = subject.attempt(text)
+            outcome.valid += done == "valid"
+            outcome.refused += done == "refused"
+            if done not in ("valid", "refused"):
+                outcome.fail(done, text)
         except TooLongError:
             outcome.fail(f"more than {PATIENCE:.0f} s", text)
         except Exception as error:
@@ -120,23 +129,29 @@ def fuzz(name: str, n: int, seed: int, outcome: Outcome) -> None:
     outcome.seconds = time.perf_counter() - started
 
 
-def _try(tested: SearchSpace[Any], text: str, outcome: Outcome) -> None:
-    try:
-        arch = tested.parse(text)
-    except ArchitectureError as error:
-        outcome.refused += 1
-        if "expected" not in str(error):
-            outcome.fail("a message that does not say what was expected", text)
-        return
-    same = tested.format(arch) == arch.native and tested.validate(arch.native)
-    if not same or tested.parse(arch.native) != arch:
-        outcome.fail("does not parse back to itself", text)
-        return
-    outcome.valid += 1
-    if outcome.valid % GRAPHS == 0 and tested.name not in NAMED:
-        if not arch.graph.n_nodes or len(arch.arch_id) != 24:
-            outcome.fail("no graph", text)
-        outcome.graphs += 1
+class _Space:
+    """A search space to be tried."""
+
+    def __init__(self, name: str, outcome: Outcome) -> None:
+        self._tested: SearchSpace[Any] = space(name)
+        self._outcome = outcome
+        self.natives = _natives(self._tested)
+
+    def attempt(self, text: str) -> str:
+        """Parse a string; return ``"valid"``, ``"refused"``, or what went wrong."""
+        tested, outcome = self._tested, self._outcome
+        try:
+            arch = tested.parse(text)
+        except ArchitectureError as error:
+            return "refused" if "expected" in str(error) else "a message that does not say what was expected"
+        same = tested.format(arch) == arch.native and tested.validate(arch.native)
+        if not same or tested.parse(arch.native) != arch:
+            return "does not parse back to itself"
+        if (outcome.valid + 1) % GRAPHS == 0 and tested.name not in NAMED:
+            if not arch.graph.n_nodes or len(arch.arch_id) != 24:
+                return "no graph"
+            outcome.graphs += 1
+        return "valid"
 
 
 def _natives(tested: SearchSpace[Any]) -> list[str]:
@@ -187,7 +202,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--strings", type=int, default=100_000, help="strings for each space")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--spaces", nargs="+", choices=list(SPACES), default=list(SPACES))
+    parser.add_argument("--spaces", nargs="+", choices=[*SPACES, WHERE], default=[*SPACES, WHERE])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/fuzz.json")
     arguments = parser.parse_args()
     print(
@@ -195,7 +210,9 @@ def main() -> int:
     )
     outcomes: dict[str, Outcome] = {}
     for name in arguments.spaces:
-        outcomes[name] = o = in_a_process(name, arguments.strings, arguments.seed)
+        outcomes[name] = o = in_a_process(
+            name, arguments.strings // (10 if name == WHERE else 1), arguments.seed
+        )
         counts = f"{o.strings:9}{o.valid:9}{o.refused:9}{o.graphs:8}{o.failures:10}"
         print(f"{name:20}{counts}{o.seconds:9.1f}{o.slowest:9.3f}", flush=True)
         for what, times in o.kinds.items():

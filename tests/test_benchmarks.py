@@ -56,7 +56,11 @@ def test_tune_baselines(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_fuzz(tmp_path: Path) -> None:
     report = run("fuzz", tmp_path / "out.json", "--strings", "600")
-    assert set(report["spaces"]) == set(SPACES)
+    assert set(report["spaces"]) == {*SPACES, "where"}
+    filters = report["spaces"].pop("where")
+    assert (filters["strings"], filters["failures"]) == (60, 0), filters["examples"]
+    assert filters["valid"] > 0
+    assert filters["refused"] > 0
     for name, outcome in report["spaces"].items():
         assert (outcome["strings"], outcome["failures"]) == (600, 0), outcome["examples"]
         assert outcome["valid"] + outcome["refused"] == 600

@@ -21,14 +21,15 @@ from benchmarks.faulting.ledger import State, Universe, read_state
 
 SIZE: Final = 400
 UNIVERSE: Final = 2_000
-FLIPS: Final = 6  # in each file
+FLIPS: Final = 4  # in each file
 QUERIES: Final = 6
 LISTED: Final = 300
 NAME: Final = "kept"
 PROTOCOL: Final = (
     f"Indexes of {SIZE} rows of NAS-Bench-201 and NAS-Bench-Graph ({FLIPS} flips in each file) and, "
-    "bits_large, of 25,000 (1 flip), universal encoder, HNSW engine, lists, published twice, with a snapshot of the second version "
-    "and records in the log. In every file, one bit is flipped: in the first byte, in the last, and at "
+    "bits_large, of 25,000 (1 flip), universal encoder, HNSW engine, lists, published twice, with a "
+    "snapshot of the second version and records in the log. In every file, one bit is flipped: in the first "
+    "byte, in the last, and at "
     "random. Then the index is opened (and its snapshot), all rows, vectors, ids and columns are read, an "
     f"architecture is encoded and {QUERIES} random queries are asked; `verify`, `verify --repair` are run, "
     "and the index is read and asked again. refused: opening or asking raised a typed error. right: "
