@@ -183,13 +183,14 @@ def missing() -> list[str]:
     return [place for place, needs in OPTIONAL.items() if not all(map(find_spec, needs))]
 
 
-def peers(one: Set, *, stores: bool) -> Iterator[Peer]:
-    """Yield the peers over a set, with `stores` also those that are databases, as far as they are installed.
+def peers(one: Set, *, stores: bool, graphs: bool = True) -> Iterator[Peer]:
+    """Yield the peers over a set: with `stores` databases as well, as far as they are installed.
 
-    Building one takes minutes at a million rows.
+    Building one takes minutes at a million rows; `graphs` says whether those that take longest are wanted.
     """
     for made in LOCAL:
-        yield made(one)
+        if graphs or made in (MaskedExact, FaissIVF):
+            yield made(one)
     for place in [place for place in OPTIONAL if place not in missing()] if stores else []:
         module, _, name = place.partition(":")
         yield getattr(import_module(f"benchmarks.filtered.peers_{module}"), name)(one)
