@@ -53,7 +53,7 @@ def choose_engine(
     Few rows are compared one by one. Otherwise it is the fastest engine whose memory is within the limit:
     HNSW, then IVF of a byte an entry (SQ8), then of 2 bits an entry (OPQ), both re-ranked by the full
     vectors, which stay in their file. Where the intrinsic dimension is high, lists and graphs leave little
-    out, and a scan of all codes takes their place.
+    out, and a scan of all codes (SQ8, else PQ) takes their place.
 
     Parameters
     ----------
@@ -82,9 +82,12 @@ def choose_engine(
     size = f"{n:,} vectors of {dim} entries"
     few = n <= EXACT_ROWS or n * dim <= EXACT_ENTRIES
     every: Arguments = {"probes": max(1, n)} if high else {}
+    finest = ("ivf_sq8", every, "IVF with a byte an entry, re-ranked by full vectors from their file")
+    # A rotation is learned where there is something to learn.
+    smallest = "ivf_pq" if high else "ivf_opq"
     ways: list[tuple[str, Arguments, str]] = [
-        ("ivf_sq8", every, "IVF with a byte an entry, re-ranked by full vectors from their file"),
-        ("ivf_opq", every, "IVF-OPQ with 2 bits an entry, re-ranked by full vectors from their file"),
+        finest,
+        (smallest, every, "IVF with 2 bits an entry, re-ranked by full vectors from their file"),
     ]
     if few:
         ways.insert(0, ("exact", {}, "exact search"))

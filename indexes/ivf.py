@@ -18,6 +18,7 @@ from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Capabilities, Metric
 
 LISTS = "lists.faiss"
+TRAINED = "trained.npy"  # for how many rows the lists were made: searches depend on it
 ID_BYTES = 36  # of a row, beside its code: four ids of 8 bytes, its list
 ROWS_PER_CENTROID = 39  # fewer make k-means centroids of single rows; faiss's own limit
 SAMPLE = 64  # rows that k-means sees for each centroid
@@ -181,16 +182,22 @@ class IvfIndex(CheckedIndex):
         found: list[Pairs] = []
         work, probes, waiting = 0, min(self._probes, lists), np.arange(len(queries))
         while len(waiting):
-            _, near = self._engine.quantizer.search(points[waiting], probes)
+            away, near = self._engine.quantizer.search(points[waiting], probes)
             work += lists * len(waiting)
             seen = weights[near].sum(axis=1)
             ready = (seen >= target) | (probes == lists)
             here, waiting = waiting[ready], waiting[~ready]
             if len(here):
                 work += int(seen[ready].sum())
-                setting = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
                 width = min(self._candidates(k), len(rows))
-                squared, labels = self._engine.search(points[here], width, params=setting)
+                if selector is None:  # the lists are known: they need not be looked for twice
+                    self._engine.nprobe = probes
+                    squared, labels = self._engine.search_preassigned(
+                        points[here], width, near[ready], away[ready]
+                    )
+                else:
+                    setting = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+                    squared, labels = self._engine.search(points[here], width, params=setting)
                 hits = self._hits(queries[here], squared, labels, k)
                 found.append(Pairs(here[hits.query], self._names[hits.row], hits.distance))
             probes = min(2 * probes, lists)
@@ -221,11 +228,14 @@ class IvfIndex(CheckedIndex):
         with (folder / LISTS).open("wb") as file:
             # Through Python's file, which reports a full disk also when it closes.
             faiss.write_index(self._engine, faiss.PyCallbackIOWriter(file.write))
-        return [LISTS]
+        write_array(folder / TRAINED, np.array([self._trained]))
+        return [LISTS, TRAINED]
 
     def _read(self, folder: Path) -> None:
         self._engine = faiss.read_index(str(folder / LISTS))
-        self._trained = len(self._table)
+        # Engines saved by earlier versions do not say.
+        said = (folder / TRAINED).exists()
+        self._trained = int(np.load(folder / TRAINED, allow_pickle=False)[0]) if said else len(self._table)
         self._sizes = np.zeros(self._engine.nlist, dtype=np.int64)
         if len(self._table):
             self._names = np.full(int(self._table.labels.max()) + 1, -1, dtype=np.int64)

@@ -52,7 +52,7 @@ def test_a_high_intrinsic_dimension_is_said_and_minded() -> None:
     assert high.name == "ivf_sq8"
     assert "intrinsic dimension of 39 is high" in high.reason
     small = choose_engine(MILLION, 64, intrinsic_dimension=39.0, memory_limit=60_000_000)
-    assert small.name == "ivf_opq"
+    assert small.name == "ivf_pq"
     assert "39" in small.reason
 
 
