@@ -88,8 +88,7 @@ class Subject:
     def _write(self, index: ax.Index, *kinds: str) -> None:
         for kind in kinds:
             operation = draw(self._rng, self._state, kind, 5)
-            if "rows" in operation:
-                self._state.apply(operation)
+            self._state.apply(operation)
             carry_out(self._universe, index, operation)
 
     def restore(self) -> None:

@@ -87,7 +87,10 @@ class Bench:
             after.apply(operation)
             yield Command(kind, Write(self.universe, operation), self.state, after)
         for kind in ("publish", "compact", "snapshot"):
-            yield Command(kind, Write(self.universe, {"op": kind}), self.state, self.state)
+            operation = draw(self.rng, self.state, kind, 9)
+            after = self.state.copy()
+            after.apply(operation)
+            yield Command(kind, Write(self.universe, operation), self.state, after)
         rows = np.arange(self.size // 3, self.size)
         first = self.state.next_row_id
         new = State.built(self.universe, rows, first)
@@ -108,9 +111,6 @@ class Write:
     def __call__(self, disk: Path) -> Any:
         """Carry it out."""
         with ax.open(disk / "index") as index:
-            if self.operation["op"] == "snapshot":
-                index.take_snapshot("kept")
-                return None
             return carry_out(self.universe, index, self.operation)
 
 

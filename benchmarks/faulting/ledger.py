@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,12 +104,16 @@ class Universe:
 
 @dataclass(eq=False)
 class State:
-    """Row id (-1: not there) and generation of every row of a universe, shape (n,)."""
+    """Row id (-1: not there) and generation of every row of a universe, shape (n,).
+
+    `digest` is that of all rows; `snapshots` has those of the snapshots by name.
+    """
 
     ids: Ints
     generations: Ints
     next_row_id: int = 0
-    digest: int = field(default=0)
+    digest: int = 0
+    snapshots: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def built(cls, universe: Universe, rows: Ints, first: int = 0) -> State:
@@ -124,7 +128,9 @@ class State:
 
     def copy(self) -> State:
         """Return a copy."""
-        return State(self.ids.copy(), self.generations.copy(), self.next_row_id, self.digest)
+        return replace(
+            self, ids=self.ids.copy(), generations=self.generations.copy(), snapshots=dict(self.snapshots)
+        )
 
     @property
     def rows(self) -> Ints:
@@ -132,7 +138,11 @@ class State:
         return np.flatnonzero(self.ids >= 0)
 
     def apply(self, operation: Operation) -> list[int]:
-        """Apply an operation on rows; return the row ids that it has to answer, if it answers any."""
+        """Apply an operation; return the row ids that it has to answer, if it answers any."""
+        if operation["op"] == "snapshot":
+            self.snapshots[operation["name"]] = self.digest
+        if "rows" not in operation:
+            return []
         rows = np.array(operation["rows"], dtype=np.int64)
         self.digest ^= self.digest_of(rows[self.ids[rows] >= 0])
         if operation["op"] == "remove":

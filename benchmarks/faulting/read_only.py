@@ -43,7 +43,7 @@ def rehearse(universe: Universe) -> None:
             carry_out(universe, index, draw(np.random.default_rng(0), state, "update", 2))
         Repair()(Path(place))
         for kind in ("publish", "compact", "snapshot"):
-            Write(universe, {"op": kind})(Path(place))
+            Write(universe, draw(np.random.default_rng(0), state, kind, 2))(Path(place))
         read(universe, read_all(universe, Path(place) / "index"), Path(place) / "index")
 
 
@@ -103,8 +103,7 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
             for kind in ("add", "publish", "update", "remove"):
                 operation = draw(rng, state, kind, 5)
                 carry_out(universe, index, operation)
-                if "rows" in operation:
-                    state.apply(operation)
+                state.apply(operation)
         commands: dict[str, Callable[[Path], Any]] = {
             kind: Write(universe, draw(rng, state, kind, 9))
             for kind in (*WRITES, "publish", "compact", "snapshot")
