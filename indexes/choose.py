@@ -107,7 +107,9 @@ def choose_engine(
     for (name, arguments, what), need in zip(ways, needs, strict=True):
         if need <= limit:
             if name != ways[0][0]:
-                why = f"{why}; {ways[0][2]} would take {_mb(needs[0])}"
+                first = f"with {ways[0][2]} it would be {_mb(needs[0])}"
+                why = f"{why}; {first}" if high and not few else f"{size} are asked to take little: {first}"
+            what = what[0].upper() + what[1:]
             return EngineChoice(
                 name, arguments, f"{why}. {what} takes {_mb(need)} of the {_mb(limit)} allowed."
             )

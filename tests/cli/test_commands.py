@@ -61,6 +61,23 @@ def test_build_and_info(cli: Any, check_json: Check, default_data: None, tmp_pat
     assert "universal" in cli("info", tmp_path / "x").out
 
 
+def test_a_memory_limit_chooses_the_engine(
+    cli: Any, check_json: Check, default_data: None, tmp_path: Path
+) -> None:
+    build = ("build", tmp_path / "small", "--data", "nasbench201")
+    made = cli(*build, "--memory-limit", "60kB", "--format", "json")
+    check_json(made.json, "index")
+    assert made.json["engine"] == "ivf_sq8"
+    assert "allowed" in made.json["engine_reason"]
+    again = cli("info", tmp_path / "small", "--format", "json").json
+    assert again["engine_reason"] == made.json["engine_reason"]
+    assert cli("verify", tmp_path / "small").code == 0
+    for limit in ("1kB", "none"):
+        refused = cli(*build, "--overwrite", "--memory-limit", limit)
+        assert refused.code == 2
+        assert "expected a" in refused.err
+
+
 def test_build_overwrites_only_when_told(cli: Any, default_data: None, index_path: Path) -> None:
     refused = cli("build", index_path, "--data", "nasbench201", "--engine", "exact")
     assert refused.code == 2
