@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archindex.core.deadline import check_time
 from archindex.core.errors import ArgumentError
 from archindex.hits import Hits
 from archindex.queries import Filter, Found, Plan, filtered_search
@@ -314,6 +315,7 @@ def nearest(
     away = np.full((m, width), np.inf, dtype=np.float32)
     plans: dict[int, Plan] = {}
     for allowed, members in filters:
+        check_time()
         found, plan = filtered_search(
             vectors[members], width, snapshot.searched, allowed, recall=recall, strategy=strategy
         )

@@ -20,9 +20,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from archindex.core.errors import FilterError
+from archindex.core.deadline import check_time
 from archindex.core.ops import ATTRIBUTE_ID, OPS
 from archindex.core.ranges import ranges
+from archindex.queries.embedding import behind_of, order_of, parts_of, searched
 from archindex.queries.motif import LIMITS, Label, Motif
 from archindex.queries.structures import Structures
 
@@ -35,9 +36,6 @@ EMBEDDINGS: Final = (1, 8, 64)
 
 GRAPHS: Final = 32_768
 """Graphs whose embeddings are put together at a time."""
-
-STEPS: Final = 1_000_000
-"""Nodes tried for one graph at most, when it is searched by itself."""
 
 
 def contains(structures: Structures, motif: Motif, ops: Iterable[str] = ()) -> Bools:
@@ -57,7 +55,7 @@ def contains(structures: Structures, motif: Motif, ops: Iterable[str] = ()) -> B
     UnknownNameError
         If the motif names an op that is neither in the shared vocabulary nor in the graphs.
     FilterError
-        If one graph and the motif are so alike everywhere that `STEPS` do not tell.
+        If a graph is so alike everywhere that `archindex.queries.embedding.STEPS` tries do not tell.
     """
     return _Matching(structures, motif, ops).run()
 
@@ -96,7 +94,7 @@ class _Matching:
             if not far:
                 self._edges[a, b] = self._near(a, b)
         if self._settled():
-            for part in _parts(self._motif):
+            for part in parts_of(self._motif):
                 mask &= self._rooted(part)
             return mask
         self._reduce()
@@ -199,9 +197,9 @@ class _Matching:
     def _settled(self) -> bool:
         """Return whether reduced edges are the answer: no cycle, and no two nodes can take one op's place."""
         n = len(self._motif.labels)
-        if len(self._motif.edges) + len(_parts(self._motif)) != n:
+        if len(self._motif.edges) + len(parts_of(self._motif)) != n:
             return False
-        behind = _behind(self._motif)
+        behind = behind_of(self._motif)
         return all(
             behind[a, b] or behind[b, a] or not (self._fits[a] & self._fits[b]).any()
             for a in range(n)
@@ -215,8 +213,9 @@ class _Matching:
         found = np.zeros(len(self._graphs), dtype=np.bool_)
         of_graph = self._graphs.node_graph
         edges = {(a, b): self._pairs(a, b, far, open_) for a, b, far in self._motif.edges}
-        order = _order(self._motif)
+        order = order_of(self._motif)
         for most in EMBEDDINGS:
+            check_time()
             aside = np.zeros(len(self._graphs), dtype=np.bool_)
             table = self._some({order[0]: _within(self._nodes(order[0]), open_, of_graph)}, most, aside)
             for node in order[1:]:
@@ -227,7 +226,7 @@ class _Matching:
             if not open_.any():
                 return found
         for graph in np.flatnonzero(open_):
-            found[graph] = _searched(self._graphs, self._motif, self._fits, int(graph))
+            found[graph] = searched(self._graphs, self._motif, self._fits, int(graph))
         return found
 
     def _pairs(self, a: int, b: int, far: bool, inside: Bools) -> tuple[Nodes, Nodes]:
@@ -313,6 +312,7 @@ def _reached(nodes: Bools, source: Nodes, target: Nodes) -> Bools:
     found = np.zeros(len(nodes), dtype=np.bool_)
     last = nodes
     while last.any():
+        check_time()
         following = np.zeros(len(nodes), dtype=np.bool_)
         following[target[last[source]]] = True
         last = following & ~found
@@ -323,78 +323,3 @@ def _reached(nodes: Bools, source: Nodes, target: Nodes) -> Bools:
 def _within(nodes: Bools, inside: Bools, of_graph: npt.NDArray[np.int32]) -> Ints:
     found = np.flatnonzero(nodes)
     return found[inside[of_graph[found]]]
-
-
-def _parts(motif: Motif) -> list[set[int]]:
-    """Return the connected parts of a motif."""
-    parts = [{node} for node in range(len(motif.labels))]
-    for a, b, _ in motif.edges:
-        one, other = (next(part for part in parts if node in part) for node in (a, b))
-        if one is not other:
-            parts.remove(other)
-            one |= other
-    return parts
-
-
-def _behind(motif: Motif) -> Bools:
-    """Return which nodes of a motif are reached from which; shape (n, n)."""
-    n = len(motif.labels)
-    found = np.zeros((n, n), dtype=np.bool_)
-    for a, b, _ in motif.edges:
-        found[a, b] = True
-    for middle in range(n):
-        found |= found[:, middle, None] & found[None, middle]
-    return found
-
-
-def _order(motif: Motif) -> list[int]:
-    """Return the nodes of a motif, each with as many edges as may be to those before it."""
-    degree = {node: sum(node in edge[:2] for edge in motif.edges) for node in range(len(motif.labels))}
-    order: list[int] = []
-    while len(order) < len(degree):
-        bound = {
-            node: sum(node in edge[:2] and any(end in order for end in edge[:2]) for edge in motif.edges)
-            for node in degree
-            if node not in order
-        }
-        order.append(min(bound, key=lambda node: (-bound[node], -degree[node], node)))
-    return order
-
-
-def _searched(structures: Structures, motif: Motif, fits: list[Bools], graph: int) -> bool:
-    """Return whether one graph contains the motif, by trying its nodes one after the other."""
-    first, last = (int(structures.node_ptr[i]) for i in (graph, graph + 1))
-    labels = structures.node_label[first:last]
-    own = (structures.source >= first) & (structures.source < last)
-    n = last - first
-    next_to = np.zeros((n, n), dtype=np.bool_)
-    next_to[structures.source[own] - first, structures.target[own] - first] = True
-    reached = next_to.copy()
-    for middle in range(n):
-        reached |= reached[:, middle, None] & reached[None, middle]
-    order = _order(motif)
-    options = [np.flatnonzero(fit[labels]).tolist() for fit in fits]
-    edges = [(a, b, reached if far else next_to) for a, b, far in motif.edges]
-    placed: dict[int, int] = {}
-    steps = 0
-
-    def tried(depth: int) -> bool:
-        nonlocal steps
-        if depth == len(order):
-            return True
-        node = order[depth]
-        for option in options[node]:
-            steps += 1
-            if steps > STEPS:
-                raise FilterError("expected a motif that tells ops apart", fix="name more of its ops")
-            if option in placed.values():
-                continue
-            placed[node] = option
-            if all(
-                table[placed[a], placed[b]] for a, b, table in edges if a in placed and b in placed
-            ) and tried(depth + 1):
-                return True
-            del placed[node]
-        return False
-
-    return tried(0)

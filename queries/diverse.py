@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.checks import check_float, check_int, check_vectors
+from archindex.core.deadline import check_time
 from archindex.core.errors import ArgumentError
 from archindex.core.rng import generator
 
@@ -113,6 +114,7 @@ def spread(
     apart = np.full(len(points), np.inf)
     chosen = [int(np.argmin(away))]
     while len(chosen) < min(k, len(points)):
+        check_time()
         apart = np.minimum(apart, _from(points, chosen[-1], metric))
         worth = diversity * apart - (1 - diversity) * away
         worth[chosen] = -np.inf
@@ -183,6 +185,7 @@ def _greedy(far: npt.NDArray[np.floating], k: int) -> list[int]:
     heapq.heapify(gains)
     chosen: list[int] = []
     while gains and len(chosen) < k:
+        check_time()
         gain, i, asked = heapq.heappop(gains)
         if asked < len(chosen):
             # Rounding keeps the order of sums taken in one order, so what was said before bounds this.
@@ -209,6 +212,7 @@ def _matrix(centres: Doubles, ground: Doubles, metric: str) -> npt.NDArray[np.fl
     a, b = centres - middle, ground - middle
     sizes = np.einsum("ij,ij->i", b, b)
     for i in range(0, len(a), 256):
+        check_time()
         part = a[i : i + 256]
         squared = np.einsum("ij,ij->i", part, part)[:, None] + sizes - 2 * (part @ b.T)
         squared = np.maximum(squared, 0)
@@ -225,6 +229,7 @@ def _assigned(
     sizes = np.einsum("ij,ij->i", centres - middle, centres - middle)
     nearest, away = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
     for start in range(0, len(rows), _BLOCK):
+        check_time()
         part = slice(start, start + _BLOCK)
         points = points_of(rows[part], metric)
         nearest[part] = np.argmin(sizes - 2 * ((points - middle) @ (centres - middle).T), axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archindex.core.checks import check_float, check_int, check_vectors
+from archindex.core.deadline import check_time
 from archindex.queries.plan import Found, Plan, Strategy
 from archindex.queries.searched import Floats, Ints, Reading, RowFilter, Searched
 
@@ -83,6 +84,7 @@ def range_search(
     positions = None if allowed is None or by_lists else allowed.positions()
     readings: list[Reading] = []
     for query in vectors:
+        check_time()
         if searched.lists is not None and by_lists:
             readings.append(searched.lists.within(query, radius, allowed))
         else:

@@ -26,6 +26,8 @@ Recall = Annotated[
     str, typer.Option(metavar="LEVEL", help="fast (.90), balanced (.95), high (.99), exact, or a number.")
 ]
 
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Give the search up after so long.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
@@ -47,6 +49,7 @@ def within(
     where: Where = None,
     limit: Limit = 1000,
     select: Select = None,
+    timeout: Timeout = None,
     version: AtVersion = None,
 ) -> None:
     """Find all architectures within a distance of one.
@@ -60,7 +63,7 @@ def within(
 
     with open_index(path, version=version) as opened:
         names = choose_columns(opened.schema, where, select)
-        found = opened.within(like, radius, where, limit=limit, select=names)
+        found = opened.within(like, radius, where, limit=limit, select=names, timeout=timeout)
         notes = [f"{len(found):,} of {found.total:,} shown: raise --limit"] if found.cut else []
         asked = {"path": path, "like": like, "radius": radius, "where": where, "metric": opened.info.metric}
         sink.emit(_hits("within", sink, found, {**asked, "total": found.total, "cut": found.cut}, notes))
@@ -81,6 +84,7 @@ def diverse(
     ] = None,
     select: Select = None,
     recall: Recall = "balanced",
+    timeout: Timeout = None,
     version: AtVersion = None,
 ) -> None:
     """Find architectures like one that are unlike each other.
@@ -101,6 +105,7 @@ def diverse(
             candidates=candidates,
             select=choose_columns(opened.schema, where, select),
             recall=recall_level(recall),
+            timeout=timeout,
         )
         asked = {"path": path, "like": like, "k": k, "where": where, "diversity": diversity}
         sink.emit(_hits("diverse", sink, found, {**asked, "metric": opened.info.metric}, []))
@@ -113,6 +118,7 @@ def cover(
     where: Where = None,
     select: Select = None,
     seed: Seed = 0,
+    timeout: Timeout = None,
     version: AtVersion = None,
 ) -> None:
     """Choose a few architectures that stand for many.
@@ -125,7 +131,9 @@ def cover(
     from archindex.api import open_index
 
     with open_index(path, version=version) as opened:
-        found = opened.cover(k, where, select=choose_columns(opened.schema, where, select), seed=seed)
+        found = opened.cover(
+            k, where, select=choose_columns(opened.schema, where, select), seed=seed, timeout=timeout
+        )
     names = list(found.attributes)
     chosen: list[dict[str, Any]] = [
         {
@@ -180,6 +188,7 @@ def hops(
     limit: Limit = 1000,
     select: Select = None,
     recall: Recall = "balanced",
+    timeout: Timeout = None,
     version: AtVersion = None,
 ) -> None:
     """Follow nearest-neighbour edges from one, under a filter.
@@ -193,7 +202,9 @@ def hops(
 
     with open_index(path, version=version) as opened:
         names = choose_columns(opened.schema, where, select)
-        found = opened.hops(like, hops, where, k=k, limit=limit, select=names, recall=recall_level(recall))
+        found = opened.hops(
+            like, hops, where, k=k, limit=limit, select=names, recall=recall_level(recall), timeout=timeout
+        )
     rows: list[dict[str, Any]] = [
         {
             "row_id": one.row_id,
@@ -254,6 +265,7 @@ def join(
     limit: Limit = 1000,
     select: Select = None,
     recall: Recall = "balanced",
+    timeout: Timeout = None,
     version: AtVersion = None,
 ) -> None:
     """Find for each of many the nearest others, under a filter.
@@ -273,7 +285,14 @@ def join(
     with open_index(path, version=version) as opened:
         names = choose_columns(opened.schema, where, select)
         found = opened.join(
-            like or None, k, where, of=of, limit=limit, select=names, recall=recall_level(recall)
+            like or None,
+            k,
+            where,
+            of=of,
+            limit=limit,
+            select=names,
+            recall=recall_level(recall),
+            timeout=timeout,
         )
     rows: list[dict[str, Any]] = [
         {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import archindex as ax
-from archindex.core.errors import ArgumentError, CorruptIndexError, FilterError
+from archindex.core.errors import ArgumentError, CorruptIndexError, FilterError, QueryTimeoutError
 from archindex.datasets import Table
 from archindex.store.files import file_digest, read_json, write_json
 from archindex.store.motifs import MOTIF_FOLDER, Part, read_motifs
@@ -238,3 +238,16 @@ def test_a_walk_keeps_to_a_motif(index: ax.Index) -> None:
             assert "nor_conv_3x3" in one.native
             assert "avg_pool" not in one.native
         walk.tell(asked, [float(round_ + i) for i in range(len(asked))])
+
+
+def test_a_timeout_ends_what_takes_long(index: ax.Index) -> None:
+    for call in (
+        lambda: index.join(of="n_ops > 0", timeout=1e-9),
+        lambda: index.hops(1, timeout=1e-9),
+        lambda: index.within(1, 1.0, timeout=1e-9),
+        lambda: index.diverse(1, timeout=1e-9),
+        lambda: index.cover(3, timeout=1e-9),
+    ):
+        with pytest.raises(QueryTimeoutError):
+            call()
+    assert len(index.join(of="n_ops > 0", limit=3, timeout=100.0)) == 3

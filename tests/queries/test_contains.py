@@ -14,6 +14,7 @@ from archindex.core.errors import FilterError, UnknownNameError
 from archindex.core.graph import ArchGraph
 from archindex.core.ops import ATTRIBUTES
 from archindex.queries import contains as matching
+from archindex.queries import embedding
 from archindex.queries.contains import contains
 from archindex.queries.motif import LIMITS, Label, Motif, motif_of, parse_motif
 from archindex.queries.structures import Structures
@@ -228,7 +229,7 @@ def test_packs_written_before_an_attribute_came_are_read() -> None:
 
 def test_a_search_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matching, "EMBEDDINGS", (1,))
-    monkeypatch.setattr(matching, "STEPS", 5)
+    monkeypatch.setattr(embedding, "STEPS", 5)
     n = 8
     wide = ArchGraph(("add",) * (2 * n), tuple((i, n + i, 0) for i in range(n)))
     structures = Structures.of(GraphBatch.from_graphs([wide]))
