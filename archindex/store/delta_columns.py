@@ -48,7 +48,7 @@ class DeltaColumns(Mapping[str, Column]):
         if snapshot._kept is not None:
             base = base.take(np.flatnonzero(snapshot._kept))
         if name == "space":
-            return Column.of("VARCHAR", base.to_list() + [r.info.space for r in added.values()])
+            return _with_tail(base, [r.info.space for r in added.values()])
         if base.kind == "BIGINT":
             return Column.bigint(
                 np.concatenate([base.values, [r.sizes[name] for r in added.values()]]).astype(np.int64)
@@ -69,3 +69,14 @@ class DeltaColumns(Mapping[str, Column]):
         specs = [spec for spec in self._snapshot.specs() if spec.column == name]
         series = [Series(spec, np.array([by_spec.get(spec, np.nan) for by_spec in merged])) for spec in specs]
         return wide_columns(series)[name].values
+
+
+def _with_tail(base: Column, more: list[str]) -> Column:
+    """Return a column of names without NULLs, with more behind it, and only the categories that occur."""
+    codes = np.asarray(base.values, dtype=np.int32)
+    used = np.flatnonzero(np.bincount(codes, minlength=len(base.categories)))
+    names = sorted({base.categories[i] for i in used}.union(more))
+    place = {name: i for i, name in enumerate(names)}
+    moved = np.array([place.get(name, -1) for name in base.categories], dtype=np.int32)
+    tail = np.array([place[name] for name in more], dtype=np.int32)
+    return Column.varchar(np.concatenate([moved[codes] if len(codes) else codes, tail]), names)

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from archindex.core.disk import reading
 from archindex.core.errors import CorruptIndexError, StorageError
 
 _CHUNK = 1 << 20
+_SETTLED = 2_000_000_000
+"""Nanoseconds after a write from which on a file's times would tell another one; some disks count in 2 s."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -115,6 +119,24 @@ def file_digest(path: Path) -> str:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _digest_as(path: str, stamp: tuple[int, ...]) -> str:
+    return file_digest(Path(path))
+
+
+def lasting_digest(path: Path) -> str:
+    """Return the digest of a file that nobody should write to; read again only when its times tell a write.
+
+    A process that adds rows one by one opens its index each time, and the files of a version do not change. A
+    file that was written less than `_SETTLED` ago is always read: its times may not tell another write.
+    """
+    stated = path.stat()
+    if time.time_ns() - max(stated.st_mtime_ns, stated.st_ctime_ns) < _SETTLED:
+        return file_digest(path)
+    stamp = (stated.st_dev, stated.st_ino, stated.st_size, stated.st_mtime_ns, stated.st_ctime_ns)
+    return _digest_as(str(path.absolute()), stamp)
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:

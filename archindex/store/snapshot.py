@@ -91,9 +91,17 @@ class Snapshot:
 
         A copy is made when it is first asked for: writing needs none.
         """
-        vectors = self._base_vectors if self._kept is None else self._base_vectors[self._kept]
-        if self._delta.added:
-            vectors = np.concatenate([vectors, np.stack([r.vector for r in self._delta.added.values()])])
+        base, kept, added = self._base_vectors, self._kept, self._delta.added
+        if kept is None and not added:
+            return base
+        vectors = np.empty((len(self.ids), self.info.dim), dtype=np.float32)
+        published = len(vectors) - len(added)
+        if kept is None:
+            vectors[:published] = base
+        else:
+            np.compress(kept, base, axis=0, out=vectors[:published])
+        for place, row in enumerate(added.values(), start=published):
+            vectors[place] = row.vector
         return vectors
 
     def vectors_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

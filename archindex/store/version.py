@@ -32,6 +32,7 @@ from archindex.core.errors import CorruptIndexError, EncoderMismatchError, Index
 from archindex.indexes import Metric
 from archindex.store.files import (
     file_digest,
+    lasting_digest,
     list_files,
     read_json,
     remove_tree,
@@ -200,16 +201,18 @@ def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) ->
     info : VersionInfo
         Its description.
     limit : int, optional
-        Compare checksums only of files up to this size, in bytes; None: of all.
+        Compare checksums only of files up to this size, in bytes, and read none twice that was not written to
+        since; None: of all, and read them.
     """
     problems = {}
+    digest = file_digest if limit is None else lasting_digest
     for name, stated in info.files.items():
         file = folder / name
         if not file.is_file():
             problems[name] = f"{name} is missing"
         elif (size := file.stat().st_size) != stated["bytes"]:
             problems[name] = f"{name} has {size} bytes instead of {stated['bytes']}"
-        elif (limit is None or size <= limit) and file_digest(file) != stated["blake2b"]:
+        elif (limit is None or size <= limit) and digest(file) != stated["blake2b"]:
             problems[name] = f"{name} was altered"
     return problems
 
