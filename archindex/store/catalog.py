@@ -48,22 +48,23 @@ class Catalog:
         self._path = path
         self._opened: DuckDBPyConnection | None = None
 
-    @property
-    def _con(self) -> DuckDBPyConnection:
-        if self._opened is None:
-            import duckdb
+    @contextmanager
+    def _reading(self) -> Iterator[DuckDBPyConnection]:
+        """Give the connection, opened when it is first needed; what DuckDB cannot read is damage."""
+        import duckdb
 
-            try:
+        try:
+            if self._opened is None:
                 self._opened = duckdb.connect(
                     str(self._path), read_only=True, config={"enable_external_access": "false"}
                 )
-            except duckdb.Error as error:
-                raise CorruptIndexError(
-                    "expected a catalogue",
-                    got=str(error),
-                    fix=verify_command(self._path.parents[2]),  # PATH/versions/000001/catalog.duckdb
-                ) from None
-        return self._opened
+            yield self._opened
+        except duckdb.Error as error:
+            raise CorruptIndexError(
+                "expected a catalogue",
+                got=str(error),
+                fix=verify_command(self._path.parents[2]),  # PATH/versions/000001/catalog.duckdb
+            ) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -86,24 +87,27 @@ class Catalog:
     def all_rows(self) -> dict[str, npt.NDArray[Any]]:
         """Return all rows as arrays ``row_id``, ``space``, ``native``, ``arch_id``, by row id."""
         query = "SELECT row_id, space, native, arch_id FROM architectures ORDER BY row_id"
-        return {name: np.asarray(values) for name, values in self._con.execute(query).fetchnumpy().items()}
+        with self._reading() as con:
+            return {name: np.asarray(values) for name, values in con.execute(query).fetchnumpy().items()}
 
     def specs(self) -> list[MeasurementSpec]:
         """Return the spec of every series, in order of series id."""
-        found = self._con.execute(
-            f"SELECT {', '.join(_SPEC_FIELDS)} FROM series ORDER BY series_id"
-        ).fetchall()
+        query = f"SELECT {', '.join(_SPEC_FIELDS)} FROM series ORDER BY series_id"
+        with self._reading() as con:
+            found = con.execute(query).fetchall()
         return [MeasurementSpec(**dict(zip(_SPEC_FIELDS, row, strict=True))) for row in found]
 
     def values(self, ids: npt.NDArray[np.int64]) -> dict[int, dict[MeasurementSpec, float]]:
         """Return all measurements of the given row ids."""
         specs = self.specs()
         found: dict[int, dict[MeasurementSpec, float]] = {int(i): {} for i in ids}
-        for row_id, series_id, value in self._con.execute(
+        query = (
             "SELECT row_id, series_id, value FROM measurements WHERE row_id IN (SELECT unnest(?)) "
-            "ORDER BY series_id",
-            [ids.tolist()],
-        ).fetchall():
+            "ORDER BY series_id"
+        )
+        with self._reading() as con:
+            rows = con.execute(query, [ids.tolist()]).fetchall()
+        for row_id, series_id, value in rows:
             found[row_id][specs[series_id]] = value
         return found
 
@@ -111,9 +115,9 @@ class Catalog:
         """Yield every series over the given row ids (float64, NaN where missing), in order of series id."""
         order = np.argsort(ids)
         for series_id, spec in enumerate(self.specs()):
-            found = self._con.execute(
-                "SELECT row_id, value FROM measurements WHERE series_id = ?", [series_id]
-            ).fetchnumpy()
+            query = "SELECT row_id, value FROM measurements WHERE series_id = ?"
+            with self._reading() as con:
+                found = con.execute(query, [series_id]).fetchnumpy()
             values = np.full(len(ids), np.nan)
             place = np.searchsorted(ids[order], found["row_id"])
             inside = place < len(ids)
@@ -123,7 +127,8 @@ class Catalog:
 
     def _rows(self, condition: str, values: list[Any]) -> list[RowInfo]:
         query = f"SELECT row_id, space, native, arch_id FROM architectures WHERE {condition} ORDER BY row_id"
-        return [RowInfo(*row) for row in self._con.execute(query, values).fetchall()]
+        with self._reading() as con:
+            return [RowInfo(*row) for row in con.execute(query, values).fetchall()]
 
 
 def create_catalog(path: Path, rows: Rows, ids: npt.NDArray[np.int64]) -> None:

@@ -139,7 +139,7 @@ class Outcome:
             return None
 
 
-def kill_streams(campaign: Campaign, kinds: tuple[str, ...], kills: int) -> Outcome:
+def kill_streams(kinds: tuple[str, ...], campaign: Campaign, kills: int) -> Outcome:
     """Kill streams of operations on one index, round after round."""
     path, universe, outcome = campaign.folder / "stream", campaign.universe, Outcome()
     told = campaign.folder / "told"
@@ -267,6 +267,15 @@ def _build(path: Path, universe: Universe, rows: Ints, overwrite: bool) -> None:
     build(path, universe, rows, overwrite=overwrite)
 
 
+MODES: Final[dict[str, Callable[[Campaign, int], Outcome]]] = {
+    **{name: partial(kill_streams, kinds) for name, kinds in STREAMS.items()},
+    "build over an index": kill_rebuilds,
+    "build": kill_builds,
+    "merge": kill_merges,
+}
+"""What is killed."""
+
+
 def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
     """Kill every kind of command at random moments, on a small index."""
     return campaign(SIZE, UNIVERSE, 2 if quick else KILLS)
@@ -274,30 +283,26 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
 
 def campaign(size: int, of: int | None, kills: int) -> list[dict[str, Any]]:
     """Kill every kind of command on an index of `size` rows, of so many of the universe."""
-    universe, rows = Universe.of(DATA, of), []
+    universe = Universe.of(DATA, of)
+    return [killed(name, universe, size, kills) for name in MODES]
+
+
+def killed(name: str, universe: Universe, size: int, kills: int) -> dict[str, Any]:
+    """Kill one kind of command, one of `MODES`; return its row of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Campaign(Path(folder), universe, np.arange(size), np.random.default_rng(size))
+        rng = np.random.default_rng([size, list(MODES).index(name)])
+        made = Campaign(Path(folder), universe, np.arange(size), rng)
         made.context.set_forkserver_preload(["benchmarks.faulting.kills"])
-        modes: dict[str, Callable[[], Outcome]] = {
-            name: partial(kill_streams, made, kinds, kills) for name, kinds in STREAMS.items()
-        }
-        modes["build over an index"] = partial(kill_rebuilds, made, kills)
-        modes["build"] = partial(kill_builds, made, kills)
-        modes["merge"] = partial(kill_merges, made, kills)
-        for name, kill in modes.items():
-            one = kill()
-            print(f"{size} rows, {name}: {one.kills} kills", *one.problems, sep="\n", file=sys.stderr)
-            rows.append(
-                {
-                    "rows": size,
-                    "killed": name,
-                    "kills": one.kills,
-                    "in_flight": one.in_flight,
-                    "effect": one.effect,
-                    "acknowledged": one.acknowledged,
-                    "queries": sum(one.tally.queries.values()),
-                    "failed": len(one.problems),
-                    "problem": one.problems[0] if one.problems else "",
-                }
-            )
-    return rows
+        one = MODES[name](made, kills)
+    print(f"{size} rows, {name}: {one.kills} kills", *one.problems, sep="\n", file=sys.stderr)
+    return {
+        "rows": size,
+        "killed": name,
+        "kills": one.kills,
+        "in_flight": one.in_flight,
+        "effect": one.effect,
+        "acknowledged": one.acknowledged,
+        "queries": sum(one.tally.queries.values()),
+        "failed": len(one.problems),
+        "problem": one.problems[0] if one.problems else "",
+    }

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import archindex as ax
-from archindex.core.errors import StorageError
+from archindex.core.errors import CorruptIndexError, StorageError
+from archindex.store import version
 from benchmarks import soak
 from benchmarks.faulting import bits, disk, kills, read_only, writers
 from benchmarks.faulting.answers import Asker, Tally
@@ -67,7 +68,7 @@ def test_a_ledger_is_read_as_far_as_it_was_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kinds", [("add", "update", "remove"), ("update", "compact", "publish")])
 def test_a_killed_stream(tmp_path: Path, universe: Universe, kinds: tuple[str, ...]) -> None:
     campaign = kills.Campaign(tmp_path, universe, np.arange(400), np.random.default_rng(1))
-    outcome = kills.kill_streams(campaign, kinds, 2)
+    outcome = kills.kill_streams(kinds, campaign, 2)
     assert (outcome.kills, outcome.problems) == (2, [])
 
 
@@ -97,6 +98,28 @@ def test_a_flipped_bit_in_a_few_files(tmp_path: Path, universe: Universe) -> Non
             subject.flip(file, file.stat().st_size - 2, 3, counts)
     assert counts.problems == []
     assert (counts.flips, counts.refused, counts.named, counts.mended) == (3, 3, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["catalog.duckdb", "ann/graph.hnswlib", "lists/lists.npz"])
+def test_files_that_opening_does_not_check_have_sums_of_their_own(
+    tmp_path: Path, universe: Universe, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an index of which these files are larger than `CHECKED_AT_OPEN`."""
+    monkeypatch.setattr(version, "CHECKED_AT_OPEN", 0)
+    rng, refused = np.random.default_rng(0), 0
+    with lists_from(bits.LISTED):
+        subject = bits.Subject(tmp_path, universe, 400, rng)
+        file = subject.path / "versions/000003" / name
+        sound = file.read_bytes()
+        for _ in range(5):
+            content = bytearray(sound)
+            content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+            file.write_bytes(content)
+            try:
+                assert subject.ask() == ""  # it was not needed
+            except CorruptIndexError:
+                refused += 1
+    assert refused > 0
 
 
 @mounts
