@@ -107,8 +107,8 @@ def choose_engine(
     for (name, arguments, what), need in zip(ways, needs, strict=True):
         if need <= limit:
             if name != ways[0][0]:
-                first = f"with {ways[0][2]} it would be {_mb(needs[0])}"
-                why = f"{why}; {first}" if high and not few else f"{size} are asked to take little: {first}"
+                needed = f"{_mb(needs[0])} with {ways[0][2]}"
+                why = f"{why}, which takes {needed}" if high and not few else f"{size} take {needed}"
             what = what[0].upper() + what[1:]
             return EngineChoice(
                 name, arguments, f"{why}. {what} takes {_mb(need)} of the {_mb(limit)} allowed."

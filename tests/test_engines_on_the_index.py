@@ -26,7 +26,15 @@ K = 10
 Vectors = npt.NDArray[np.float32]
 
 
-ENGINES = (("exact", "l2"), ("hnsw", "l2"), ("hnsw", "cosine"), ("ivf", "l2"), ("ivf", "cosine"))
+ENGINES = (
+    ("exact", "l2"),
+    ("hnsw", "l2"),
+    ("hnsw", "cosine"),
+    ("ivf", "l2"),
+    ("ivf", "cosine"),
+    ("ivf_sq8", "l2"),
+    ("ivf_opq", "cosine"),
+)
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids="-".join)
