@@ -11,14 +11,14 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, cast
 
 import numpy as np
 
 from archindex.core.errors import FilterError
 from archindex.queries import tree
-from archindex.queries.columns import INT64_MAX, INT64_MIN, Schema, Value
+from archindex.queries.columns import INT64_MAX, INT64_MIN, Kind, Schema, Value
 from archindex.queries.where import Predicate, column_names, query_names
 
 _OF_QUERY: Final = re.compile(r"\bquery\.", re.IGNORECASE)
@@ -92,12 +92,20 @@ def compile_relative(text: str, schema: Schema) -> Relative:
     FilterError, UnknownNameError
         As `archindex.queries.where.compile_where`.
     """
+    if not isinstance(text, str):
+        raise FilterError("expected a filter as text", got=text)
+    return _compiled(text, tuple(schema.items()))
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str, columns: tuple[tuple[str, Kind], ...]) -> Relative:
     # Here and not above, as in `compile_where`.
     from archindex.queries.parse import parse
 
+    schema = dict(columns)
     node = parse(text, schema)
     asked = query_names(node)
-    return Relative(text, tuple(sorted(asked | column_names(node))), tuple(sorted(asked)), node, dict(schema))
+    return Relative(text, tuple(sorted(asked | column_names(node))), tuple(sorted(asked)), node, schema)
 
 
 _Builder = Callable[[Mapping[str, Value], dict[int, tree.Node]], tree.Node]

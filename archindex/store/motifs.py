@@ -47,6 +47,9 @@ class MotifColumns(Mapping[str, Column]):
             return Column("BOOLEAN", self._found(motif_of(name)), None, ())
         return self._columns[name]
 
+    def __contains__(self, name: object) -> bool:
+        return (isinstance(name, str) and is_motif(name)) or name in self._columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import networkx as nx  # type: ignore[import-untyped]
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +14,12 @@ from archindex.core.batch import GraphBatch
 from archindex.core.errors import FilterError, UnknownNameError
 from archindex.core.graph import ArchGraph
 from archindex.core.ops import ATTRIBUTES
+from archindex.queries import Column, Filters, Schema, compile_where, embedding, table
 from archindex.queries import contains as matching
-from archindex.queries import embedding
 from archindex.queries.contains import contains
 from archindex.queries.motif import LIMITS, Label, Motif, motif_of, parse_motif
 from archindex.queries.structures import Structures
+from archindex.store.motifs import MotifColumns
 
 OPS = ("conv", "skip", "max_pool", "my.op")
 
@@ -235,3 +237,73 @@ def test_a_search_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     structures = Structures.of(GraphBatch.from_graphs([wide]))
     with pytest.raises(FilterError, match="tells ops apart"):
         contains(structures, parse_motif("a:* -> b:*, c:* -> d:*, a -> e:*"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text("ab:>-,*[]= \"'13x.<conv", max_size=24) | st.text(max_size=12))
+def test_any_text_is_a_motif_or_an_error_of_ours(text: str) -> None:
+    where = "contains('" + text.replace("'", "''") + "') OR x > 1"
+    schema: Schema = {"x": "DOUBLE"}
+    try:
+        motif = parse_motif(text)
+    except (FilterError, UnknownNameError):
+        with pytest.raises((FilterError, UnknownNameError)):
+            compile_where(where, schema)
+        return
+    assert compile_where(where, schema).columns == ("x",)
+    assert motif_of(motif.name).labels
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["contains(x)", "contains()", "contains('conv', 'skip')", "contains(1)", "contains('conv') > 1",
+     "contains", "contains('conv') + 1 > 0", "contains(NULL)", "motif('conv')"],
+)  # fmt: skip
+def test_what_contains_does_not_take(where: str) -> None:
+    with pytest.raises((FilterError, UnknownNameError)):
+        compile_where(where, {"x": "DOUBLE"})
+
+
+def numbers(n: int) -> list[float | None]:
+    return [None if i % 5 == 0 else float(i) for i in range(n)]
+
+
+def test_in_a_filter_it_is_a_column_that_is_never_null() -> None:
+    rng = np.random.default_rng(0)
+    structures = Structures.of(GraphBatch.from_graphs(random_graph(rng) for _ in range(200)))
+    asked: list[str] = []
+
+    def found(motif: Motif) -> npt.NDArray[np.bool_]:
+        asked.append(motif.name)
+        return contains(structures, motif, OPS)
+
+    columns = MotifColumns({"x": Column.of("DOUBLE", numbers(200))}, found)
+    filters = Filters(columns, np.arange(0, 201, 20), {"x": "DOUBLE"})
+    has = contains(structures, parse_motif("conv3x3 -> conv"))
+    one = filters.filter("contains('conv3x3 -> conv')")
+    assert one.expected.tolist() == pytest.approx(has.reshape(-1, 20).sum(axis=1))
+    assert one.possible.tolist() == has.reshape(-1, 20).any(axis=1).tolist()
+    assert one.mask().tolist() == has.tolist()
+    x = np.array([np.nan if i % 5 == 0 else i for i in range(200)])
+    for where, expected in (
+        ("NOT contains('conv3x3->conv')", ~has),
+        ("contains('conv3x3 -> conv') IS NULL", np.zeros(200, dtype=bool)),
+        ("contains('conv3x3 -> conv') AND x < 100", has & (x < 100)),
+        ("contains('conv3x3 -> conv') OR x < 100", has | (x < 100)),
+        ("contains('conv3x3 -> conv') = FALSE AND NOT x < 100", ~has & (x >= 100)),
+    ):
+        assert filters.filter(where).mask().tolist() == expected.tolist()
+    # Asked for once, however it is written.
+    assert asked == [parse_motif("conv3x3 -> conv").name]
+
+
+def test_columns_of_many_motifs_make_room_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MAX_MOTIFS", 3)
+    rng = np.random.default_rng(0)
+    structures = Structures.of(GraphBatch.from_graphs(random_graph(rng) for _ in range(10)))
+    columns = {"x": Column.of("DOUBLE", numbers(10))}
+    kept = table.Table(MotifColumns(columns, lambda motif: contains(structures, motif, OPS)))
+    names = [parse_motif(f"conv[stride<={i}]").name for i in range(8)]
+    for name in ["x", *names]:
+        assert len(kept[name].values) == 10
+    assert sorted(kept._opened) == sorted(["x", *names[-3:]])
