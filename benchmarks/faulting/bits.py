@@ -194,22 +194,32 @@ def measure(data: Path, quick: bool) -> list[dict[str, Any]]:
     return campaign(SIZE, UNIVERSE, 1 if quick else FLIPS)
 
 
-def campaign(size: int, of: int | None, n: int) -> list[dict[str, Any]]:
-    """Flip `n` bits in every file of an index of `size` rows, of so many of the universe."""
-    universe, rng = Universe.of(DATA, of), np.random.default_rng(size)
-    by_kind: dict[str, Counts] = {}
-    with tempfile.TemporaryDirectory() as folder, lists_from(LISTED):
-        subject = Subject(Path(folder), universe, size, rng)
-        for file in subject.files:
-            counts = by_kind.setdefault(_kind(file.relative_to(subject.path)), Counts())
-            for position, bit in flips(rng, file.stat().st_size, n):
-                subject.flip(file, position, bit, counts)
-            print(f"{size} rows, {file.relative_to(subject.path)}", *counts.problems, file=sys.stderr)
+def campaign(size: int, of: int | None, n: int, part: slice = slice(None)) -> list[dict[str, Any]]:
+    """Flip `n` bits in every file of an index of `size` rows, of so many of the universe.
+
+    Parameters
+    ----------
+    size : int
+        Rows of the index.
+    of : int or None
+        Rows of the universe; None: all.
+    n : int
+        Flips in each file.
+    part : slice
+        Of the list of files: those to harm.
+    """
     rows = []
-    for name, one in by_kind.items():
-        row = {key: value for key, value in vars(one).items() if key != "problems"}
-        first = one.problems[0] if one.problems else ""
-        rows.append({"rows": size, "file": name, **row, "failed": len(one.problems), "problem": first})
+    with tempfile.TemporaryDirectory() as folder, lists_from(LISTED):
+        subject = Subject(Path(folder), Universe.of(DATA, of), size, np.random.default_rng(size))
+        for number, file in list(enumerate(subject.files))[part]:
+            counts = Counts()
+            for position, bit in flips(np.random.default_rng([size, number]), file.stat().st_size, n):
+                subject.flip(file, position, bit, counts)
+            name = _kind(file.relative_to(subject.path))
+            print(f"{size} rows, {name}", *counts.problems, file=sys.stderr)
+            row = {key: value for key, value in vars(counts).items() if key != "problems"}
+            first = counts.problems[0] if counts.problems else ""
+            rows.append({"rows": size, "file": name, **row, "failed": len(counts.problems), "problem": first})
     return rows
 
 

@@ -21,13 +21,13 @@ from benchmarks.faulting.indexes import DATA, build, carry_out, draw, lists_from
 from benchmarks.faulting.ledger import Ledger, State, Universe, read_state
 
 WRITERS: Final = 6
-SECONDS: Final = {400: 60.0, 25_000: 90.0}
+SECONDS: Final = {400: 30.0, 25_000: 45.0}
 SHARED: Final = 200  # rows that all of them add
 LISTED: Final = 300
 QUERIES: Final = 50
 LEAST: Final = 6  # operations of each writer, however long they take
 PROTOCOL: Final = (
-    f"{WRITERS} processes write to one index at once for 60 s (400 rows) and 90 s (25,000 rows), "
+    f"{WRITERS} processes write to one index at once for 30 s (400 rows) and 45 s (25,000 rows), "
     "NAS-Bench-201 and NAS-Bench-Graph, universal encoder, HNSW engine, lists: adds, measurements, updates, "
     "removals, and now and then publish, compact. Each writer has rows of its own, so that what it was told "
     "has to be there at the end whatever the others did; a third of its adds bring, beside its own, rows "
