@@ -30,6 +30,7 @@ from archindex.store.snapshot import Snapshot, check_measurements
 from archindex.store.version import (
     VersionInfo,
     drop_old_versions,
+    following_number,
     log_path,
     parse_version,
     publish,
@@ -92,7 +93,7 @@ def create_version(
     first = max((_first_free_id(path, number) for number in earlier), default=0)
     made_by = "build" if ids is None else "merge"
     ids = np.arange(first, first + n, dtype=np.int64) if ids is None else ids
-    number = max(earlier, default=0) + 1
+    number = following_number(path, max(earlier, default=0))
     with staging(path) as staged:
         create_catalog(staged / "catalog.duckdb", rows, ids)
         lists, order = new_order(rows.vectors, metric, seed)
@@ -201,7 +202,7 @@ def _revised(path: Path, *, anew: bool) -> VersionInfo:
                 path,
                 replace(
                     snapshot.info,
-                    number=snapshot.info.number + 1,
+                    number=following_number(path, snapshot.info.number),
                     n_rows=len(snapshot),
                     next_row_id=snapshot.next_row_id,
                     created=datetime.now(UTC).isoformat(timespec="seconds"),

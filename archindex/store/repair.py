@@ -27,6 +27,7 @@ from archindex.store.publishing import built_engine, staging
 from archindex.store.version import (
     VersionInfo,
     check_files,
+    following_number,
     is_derived,
     log_path,
     parse_version,
@@ -109,7 +110,7 @@ def rebuild(path: Path, number: int) -> None:
             path,
             replace(
                 info,
-                number=number + 1,
+                number=following_number(path, number),
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 made_by="repair",
             ),

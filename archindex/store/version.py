@@ -259,6 +259,15 @@ def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:
     return described
 
 
+def following_number(path: Path, number: int) -> int:
+    """Return the number of the version to publish after a version: one that no name stands for.
+
+    After a repair that fell back to an older version, a name may stand for a newer one that is lost; it must
+    not come to mean another.
+    """
+    return max(number, *(kept_versions(path) or ()), 0) + 1
+
+
 def drop_old_versions(path: Path, before: int) -> None:
     """Remove the versions with a number below `before` that have no name and that no reader holds."""
     kept = kept_versions(path)

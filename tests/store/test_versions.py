@@ -164,6 +164,26 @@ def test_a_lost_manifest_takes_no_name_with_it(index_path: Path) -> None:
     assert len(ax.open(index_path, version="kept")) == 400
 
 
+def test_a_name_of_a_lost_version_never_comes_to_mean_another(index_path: Path) -> None:
+    with ax.open(index_path) as index:
+        index.remove([0])
+        assert index.take_snapshot("kept").version == 2
+    (index_path / "manifest.json").unlink()
+    (index_path / "versions/000002/vectors.npy").write_bytes(b"")
+    report = verify(index_path, repair=True)  # falls back to version 1 and its log
+    assert [problem.snapshot for problem in report.found] == ["kept"]
+    with ax.open(index_path) as index:
+        assert (index.info.number, len(index)) == (1, 399)
+        index.remove([1])
+        assert index.publish().number == 3
+    with pytest.raises(UnknownNameError):
+        ax.open(index_path, version="kept")
+    assert [problem.snapshot for problem in verify(index_path).found] == ["kept"]
+    with ax.open(index_path) as index:
+        index.drop_snapshot("kept")
+    assert verify(index_path).ok
+
+
 def as_format_1(path: Path) -> None:
     """Make of an index what format 1 would have written."""
     for file in path.glob("versions/*/version.json"):
