@@ -12,6 +12,7 @@ import numpy.typing as npt
 from archindex.core.checks import check_choice, check_ids, check_int, check_vectors
 from archindex.core.errors import ArgumentError
 from archindex.indexes._files import Manifest, read_manifest, storage_errors, write_manifest
+from archindex.indexes._points import short
 from archindex.indexes._scan import rows_per_block
 from archindex.indexes._tables import EMPTY, Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import METRICS, Metric, SearchResult, VectorIndex
@@ -88,6 +89,18 @@ class CheckedIndex(VectorIndex):
 
     def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
         """Return up to k nearest rows of each query; see :meth:`VectorIndex.search`."""
+        if (
+            allowed is None
+            and type(k) is int
+            and 0 < k <= len(self._table)
+            and isinstance(queries, np.ndarray)
+            and queries.dtype == np.float32
+            and queries.shape in ((self._dim,), (1, self._dim))
+        ):
+            query = queries.reshape(1, -1)
+            found = self._one(query, k) if short(query) else None
+            if found is not None:
+                return found
         checked = _finite("queries", queries, self._dim)
         k = check_int("k", k, low=1)
         rows = None
@@ -98,6 +111,13 @@ class CheckedIndex(VectorIndex):
             return Pairs(none, none, np.empty(0, dtype=np.float32)).result(len(checked), k, 0)
         pairs, work = self._find(checked, k, rows)
         return pairs.result(len(checked), k, work)
+
+    def _one(self, query: Floats, k: int) -> SearchResult | None:
+        """Answer one query float32[1, dim] as :meth:`search` does; None: it is to go the usual way.
+
+        Graphs and lists answer in tens of microseconds; checks and tables for batches take as long again.
+        """
+        return None
 
     def save(self, folder: Path) -> None:
         """Write the index into `folder`; see :meth:`VectorIndex.save`."""

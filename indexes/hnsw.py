@@ -13,7 +13,7 @@ from archindex.core.checks import check_int
 from archindex.core.errors import StorageError
 from archindex.core.rng import generator
 from archindex.indexes._checked import ROWS, CheckedIndex, write_array
-from archindex.indexes._points import point_dim, short, to_distances, to_points
+from archindex.indexes._points import point_dim, to_distances, to_points
 from archindex.indexes._scan import Block, norms, rows_per_block, scan
 from archindex.indexes._tables import EMPTY, Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Capabilities, Metric, SearchResult
@@ -104,27 +104,8 @@ class HnswIndex(CheckedIndex):
         node = entries + 8 * self._links + 4 + levels + NODE_BYTES
         return round(check_int("n", n, low=0) * (node + 32))
 
-    def search(self, queries: npt.ArrayLike, k: int, allowed: npt.ArrayLike | None = None) -> SearchResult:
-        """Return up to k nearest rows of each query; see `VectorIndex.search`."""
-        if (
-            allowed is None
-            and type(k) is int
-            and 0 < k <= self._live
-            and isinstance(queries, np.ndarray)
-            and queries.dtype == np.float32
-            and queries.shape in ((self._dim,), (1, self._dim))
-        ):
-            found = self._one(queries.reshape(1, -1), k)
-            if found is not None:
-                return found
-        return super().search(queries, k, allowed)
-
     def _one(self, query: Floats, k: int) -> SearchResult | None:
-        """Answer one query float32[1, dim], as :meth:`search` does, if nothing about it is out of the way.
-
-        The graph answers in 10 to 50 microseconds; checks and tables made for batches take as long again.
-        """
-        if not short(query):
+        if k > self._live:
             return None
         found = self._walk(query if self._metric == "l2" else to_points(query, "cosine"), k, None)
         if found is None:

@@ -15,7 +15,7 @@ from archindex.indexes._checked import ROWS, CheckedIndex, write_array
 from archindex.indexes._faiss import faiss
 from archindex.indexes._points import point_dim, to_distances, to_pairs, to_points
 from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
-from archindex.indexes.base import Capabilities, Metric
+from archindex.indexes.base import Capabilities, Metric, SearchResult
 
 LISTS = "lists.faiss"
 TRAINED = "trained.npy"  # for how many rows the lists were made: searches depend on it
@@ -166,6 +166,35 @@ class IvfIndex(CheckedIndex):
         self._engine.remove_ids(faiss.IDSelectorBatch(gone.labels))
         self._sizes -= np.bincount(self._list_of[gone.labels], minlength=len(self._sizes))
 
+    def _one(self, query: Floats, k: int) -> SearchResult | None:
+        lists, width = len(self._sizes), self._candidates(k)
+        probes = min(self._probes, lists)
+        if width >= len(self._table):
+            return None
+        points = self._coded(query if self._metric == "l2" else to_points(query, "cosine"))
+        away, near = self._engine.quantizer.search(points, probes)
+        seen = int(self._sizes[near[0]].sum())
+        if seen < self._target(k) and probes < lists:
+            return None
+        self._engine.nprobe = probes
+        squared, labels = self._engine.search_preassigned(points, width, near, away)
+        hits = self._hits(query, squared, labels, k)
+        ids = self._names[hits.row]
+        order = np.lexsort((ids, hits.distance))[:k]
+        if len(order) < k:
+            return None
+        work = lists + seen + self._compared(width)
+        return SearchResult(ids[order][None], hits.distance[order][None], np.array([k]), work)
+
+    def _target(self, k: int) -> int:
+        """Return how many rows the lists searched must hold together."""
+        # Lists that removals have thinned are searched further out, not with less care.
+        return max(k, self._probes * max(self._trained, len(self._table)) // len(self._sizes))
+
+    def _compared(self, width: int) -> int:
+        """Return how many of the candidates are compared by their full vectors."""
+        return 0
+
     def _find(self, queries: Floats, k: int, allowed: IdTable | None) -> tuple[Pairs, int]:
         points = self._coded(to_points(queries, self._metric))
         lists = len(self._sizes)
@@ -177,8 +206,7 @@ class IvfIndex(CheckedIndex):
             mask[allowed.labels] = True
             bits = np.packbits(mask, bitorder="little")  # the selector only points to it
             selector = faiss.IDSelectorBitmap(bits)
-        # Lists that removals have thinned are searched further out, not with less care.
-        target = max(k, self._probes * max(self._trained, len(self._table)) // lists)
+        target = self._target(k)
         found: list[Pairs] = []
         work, probes, waiting = 0, min(self._probes, lists), np.arange(len(queries))
         while len(waiting):
@@ -188,7 +216,7 @@ class IvfIndex(CheckedIndex):
             ready = (seen >= target) | (probes == lists)
             here, waiting = waiting[ready], waiting[~ready]
             if len(here):
-                work += int(seen[ready].sum())
+                work += int(seen[ready].sum()) + len(here) * self._compared(self._candidates(k))
                 width = min(self._candidates(k), len(rows))
                 if selector is None:  # the lists are known: they need not be looked for twice
                     self._engine.nprobe = probes

@@ -186,11 +186,13 @@ class QuantisedIndex(IvfIndex):
     def _candidates(self, k: int) -> int:
         return self._rerank * max(k, LEAST)
 
+    def _compared(self, width: int) -> int:
+        return width
+
     def _find(self, queries: Floats, k: int, allowed: IdTable | None) -> tuple[Pairs, int]:
         rows, width = self._table if allowed is None else allowed, self._candidates(k)
         if len(rows) > width:
-            found, work = super()._find(queries, k, allowed)
-            return found, work + len(queries) * width
+            return super()._find(queries, k, allowed)
         refuse_long(queries, self._metric)
         labels = np.broadcast_to(rows.labels, (len(queries), len(rows)))
         hits = self._hits(queries, np.empty(0, dtype=np.float32), labels, k)

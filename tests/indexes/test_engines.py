@@ -112,24 +112,27 @@ def test_rows_of_equal_vectors_share_a_node() -> None:
     assert many.memory_bytes() - few.memory_bytes() <= 40 * 4950
 
 
+@pytest.mark.parametrize("name", APPROXIMATE)
 @both_metrics
-def test_hnsw_answers_one_query_as_it_answers_many(metric: Metric) -> None:
+def test_one_query_is_answered_as_many_are(name: str, metric: Metric) -> None:
     """One query takes a shorter way through the code: ties, shared nodes, removed rows, odd queries."""
     vectors = np.concatenate([np.repeat(clustered(40, 8), 5, axis=0), np.zeros((2, 8), np.float32)])
     vectors = np.concatenate([vectors, clustered(500, 8, seed=3), -np.eye(8, dtype=np.float32)])
     ids = np.random.default_rng(0).permutation(len(vectors)).astype(np.int64)
-    index = make_index("hnsw", 8, metric)
+    index = make_index(name, 8, metric)
     index.build(vectors, ids)
     index.remove(ids[300:340])
     queries = np.concatenate([vectors, np.full((1, 8), 1e17, np.float32)])
     for k in (1, 7, 300):
         many = index.search(queries, k)
-        for at, query in enumerate(queries):
-            one = index.search(query, k)
-            assert one.ids[0].tolist() == many.ids[at].tolist()
-            assert one.distances[0].tolist() == many.distances[at].tolist()
-            assert one.counts.tolist() == [many.counts[at]]
-            assert one.distance_computations * len(queries) == many.distance_computations
+        ones = [index.search(query, k) for query in queries]
+        same = np.concatenate([one.ids for one in ones]) == many.ids
+        same &= np.concatenate([one.distances for one in ones]) == many.distances
+        # faiss finds the lists of many queries by products, which may round otherwise.
+        assert same.mean() >= (1 if name == "hnsw" else 0.99)
+        assert np.concatenate([one.counts for one in ones]).tolist() == many.counts.tolist()
+        work = sum(one.distance_computations for one in ones)
+        assert work == pytest.approx(many.distance_computations, rel=0 if name == "hnsw" else 0.01)
     for bad in (np.nan, np.inf, 1e30):
         if bad < np.inf and metric == "cosine":
             continue
