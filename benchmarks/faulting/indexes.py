@@ -58,6 +58,8 @@ def draw(
     n = int(rng.integers(1, most + 1))
     if kind == "add" and there.mean() > 0.9:
         kind = "remove"
+    elif there.sum() < 2 * n:
+        kind = "add"
     if kind in ("update", "drop", "remove"):
         rows = rng.choice(rows[there], size=n, replace=False)
         return {"op": kind, "rows": rows.tolist(), "generations": [generation] * len(rows)}

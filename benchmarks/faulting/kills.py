@@ -33,7 +33,7 @@ LISTED: Final = 300  # the small index has lists, too
 STREAMS: Final[dict[str, tuple[str, ...]]] = {
     "add, update, remove": ("add", "measure", "update", "drop", "remove"),
     "publish": ("add", "remove", "publish"),
-    "compact": ("update", "remove", "compact"),
+    "compact": ("add", "remove", "compact"),
     "snapshot": ("add", "snapshot", "publish"),
 }
 PROTOCOL: Final = (
