@@ -173,9 +173,9 @@ class Table:
 
     def _forget_motifs(self) -> None:
         """Make room for one more column that says which rows contain a motif: there may be any number."""
-        opened = [name for name in self._opened if is_motif(name)]
+        opened = [name for name in list(self._opened) if is_motif(name)]
         for name in opened[: max(0, len(opened) - MAX_MOTIFS + 1)]:
-            del self._opened[name]
+            self._opened.pop(name, None)  # another thread may have been here
 
     @property
     def rows(self) -> int:

@@ -251,3 +251,17 @@ def test_a_timeout_ends_what_takes_long(index: ax.Index) -> None:
         with pytest.raises(QueryTimeoutError):
             call()
     assert len(index.join(of="n_ops > 0", limit=3, timeout=100.0)) == 3
+
+
+def test_an_emptied_index_answers_with_nothing(index: ax.Index) -> None:
+    vector = index.get(0).vector
+    index.remove(index.snapshot.ids.tolist())
+    for _ in ("in the log", "published"):
+        assert len(index.within(vector, 100.0, "contains('conv3x3')")) == 0
+        assert len(index.diverse(vector, 3)) == 0
+        assert len(index.hops(vector)) == 0
+        assert len(index.join(of="contains('skip')")) == 0
+        assert [len(one.hits) for one in index.join([vector], where="contains('skip')")] == [0]
+        with pytest.raises(ArgumentError, match="rows to stand for"):
+            index.cover(3)
+        index.publish()
