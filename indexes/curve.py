@@ -13,10 +13,10 @@ from archindex.indexes._tables import Floats
 
 Doubles = npt.NDArray[np.float64]
 
-LOWEST: Final = -1.0
-WIDTH: Final = 0.025
+LOWEST: Final = -2.0
+WIDTH: Final = 0.1
 BINS: Final = 120
-"""Bins of the curve: from a cosine of -1, certainly nearer, to 2, beyond what geometry allows."""
+"""Bins of the curve, in deviations: from where nearly all rows are nearer to beyond what balls allow."""
 
 _LEAST: Final = 1e-12
 
@@ -25,11 +25,10 @@ _LEAST: Final = 1e-12
 class HitCurve:
     """The share of a list's rows that lie nearer to a query than its k-th neighbour, by how the list lies.
 
-    A row at distance s from its centroid, which is at distance D from the query, is nearer than d if the
-    cosine of the angle between them at the centroid is above ``c = (D^2 + s^2 - d^2) / (2 D s)``. How
-    cosines are spread depends on the data, on its intrinsic dimension above all, and is counted once, when
-    the lists are made. Multiplied with the rows of each unread list that a filter lets through, the curve
-    gives the neighbours that a search would still miss.
+    How it lies is how many deviations of its rows lie between its centroid and the ball that reaches to the
+    k-th neighbour, see `archindex.indexes.lists.Lists.beyond`. The curve is counted on the data of the index
+    once, when the lists are made. Multiplied with the rows of each unread list that a filter lets through,
+    it gives the neighbours that a search would still miss.
 
     Attributes
     ----------
@@ -50,14 +49,16 @@ class HitCurve:
 
         Beyond the last bin in which there was a neighbour the curve goes on falling as it fell before.
         """
+        from scipy.optimize import isotonic_regression  # late: queries do without it
+
         share = np.divide(hits, rows, out=np.zeros(BINS), where=rows > 0)
         seen = np.flatnonzero(hits)
         if not len(seen):
             return cls(np.full(BINS, 1.0))
         first, last = int(seen[0]), int(seen[-1])
         share[:first] = 1.0
-        # Falling: from the right, no bin is below those after it.
-        share = np.minimum(np.maximum.accumulate(share[::-1])[::-1], 1.0)
+        # Falling: bins that rise are pooled, so that the odd neighbour far out does not lift all before it.
+        share = isotonic_regression(share, weights=np.maximum(rows, _LEAST), increasing=False).x
         back = max(first, last - 12)
         fall = np.log(share[back] / share[last]) / max(1, last - back)
         beyond = np.arange(1, BINS - last)
@@ -65,28 +66,15 @@ class HitCurve:
         return cls(np.maximum(share, _LEAST))
 
     @staticmethod
-    def bins(squared: Floats, spread: Floats, reach: float) -> npt.NDArray[np.intp]:
-        """Return the bin of lists at squared distances with a spread, for rows nearer than `reach`."""
-        with np.errstate(over="ignore"):
-            bins = squared + spread * spread
-            bins -= np.float32(reach * reach)
-            bins /= np.maximum(np.sqrt(squared) * spread, np.float32(1e-30))
-            bins *= np.float32(0.5 / WIDTH)  # twice the cosine, so far
-        bins -= np.float32(LOWEST / WIDTH)
-        found: npt.NDArray[np.intp] = np.clip(bins, 0, BINS - 1, out=bins).astype(np.intp)
-        return found
+    def bins(beyond: Floats) -> npt.NDArray[np.intp]:
+        """Return the bin of lists that lie so many deviations out."""
+        found = (beyond - np.float32(LOWEST)) * np.float32(1 / WIDTH)
+        bins: npt.NDArray[np.intp] = np.clip(found, 0, BINS - 1, out=found).astype(np.intp)
+        return bins
 
-    def __call__(self, squared: Floats, spread: Floats, reach: float) -> Doubles:
-        """Return the share of the rows of each list that is expected nearer than `reach`.
-
-        Parameters
-        ----------
-        squared, spread : float32[n]
-            Squared distances of the centroids from the query, and spreads of the lists.
-        reach : float
-            Distance of the k-th row found so far.
-        """
-        found: Doubles = self.share[self.bins(squared, spread, reach)]
+    def __call__(self, beyond: Floats) -> Doubles:
+        """Return the share of the rows of each list, so many deviations out float32[n], expected nearer."""
+        found: Doubles = self.share[self.bins(beyond)]
         return found
 
 

@@ -14,7 +14,7 @@ from archindex.indexes.curve import BINS, Calibration, HitCurve
 from archindex.indexes.lists import Lists
 
 FILE: Final = "lists.npz"
-_ARRAYS: Final = ("centroids", "starts", "radii", "spreads")
+_ARRAYS: Final = ("centroids", "starts", "radii", "spreads", "dimensions")
 
 
 def save_lists(folder: Path, lists: Lists, calibration: Calibration) -> None:

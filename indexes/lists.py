@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ _TRAINED_ON: Final = 40
 """Vectors a centroid that k-means sees."""
 
 _ROUNDS: Final = 10
+_ALL: Final = slice(None)
 _SLACK: Final = 1e-4
 """Relative part by which radii are taken larger than they come out in float32."""
 
@@ -42,6 +44,8 @@ class Lists:
         No member of a list is farther from its centroid.
     spreads : float32[n_lists]
         Root mean square of the members' distances from the centroid.
+    dimensions : float32[n_lists]
+        In how many directions they are spread: the participation ratio of their covariance, at least 1.
     metric : {"l2", "cosine"}
     trained : int
         Rows that there were when the centroids were made.
@@ -51,6 +55,7 @@ class Lists:
     starts: Ints
     radii: Floats
     spreads: Floats
+    dimensions: Floats
     metric: Metric
     trained: int
 
@@ -159,7 +164,11 @@ class Lists:
             radii[held] = np.maximum.reduceat(away, starts[held]) * (1 + _SLACK)
             squares = np.add.reduceat(away.astype(np.float64) ** 2, starts[held])
             spreads[held] = np.sqrt(squares / np.diff(starts)[held])
-        return cls(centroids, starts, radii, spreads, metric, trained), order
+        dimensions = np.ones(len(centroids), dtype=np.float32)
+        for number, (first, end) in enumerate(pairwise(starts)):
+            members = np.ascontiguousarray(vectors[order[first:end]])
+            dimensions[number] = _dimension(to_points(members, metric) - centroids[number])
+        return cls(centroids, starts, radii, spreads, dimensions, metric, trained), order
 
     def keeping(self, kept: npt.NDArray[np.bool_]) -> Lists:
         """Return the lists without some rows; `kept` bool[n] says which positions stay."""
@@ -193,6 +202,51 @@ class Lists:
         unit = np.float32((len(point) + 8) * np.finfo(np.float32).eps)
         return np.maximum(squared, 0), unit * 2 * (self._squares + size)
 
+    def beyond(self, squared: Floats, reach: float, of: Ints | slice = _ALL) -> Floats:
+        """Return how far out of each list a ball around a query lies, in deviations of its rows.
+
+        A row at distance s from the centroid, which is at distance D from the query, is nearer to it than
+        `reach` if the cosine of the angle between them at the centroid is above
+        ``(D^2 + s^2 - reach^2) / (2 D s)``. In m dimensions, cosines with one direction deviate by
+        ``1 / sqrt(m)``.
+
+        Parameters
+        ----------
+        squared : float32[n_lists]
+            What `squared` gave.
+        reach : float
+            Radius of the ball.
+        of : int64[n] or slice
+            Only these lists.
+
+        Returns
+        -------
+        float32[n]
+            Below 0 for a ball that holds more than half of the list.
+        """
+        near = squared[of]
+        beyond: Floats = near + self._own_squares[of]
+        with np.errstate(over="ignore", invalid="ignore"):
+            beyond -= np.float32(reach * reach)
+            beyond *= self._sharpness[of]
+            beyond /= np.maximum(np.sqrt(near), np.float32(1e-30))
+        return beyond
+
+    @cached_property
+    def _own_squares(self) -> Floats:
+        squares: Floats = self.spreads * self.spreads
+        return squares
+
+    @cached_property
+    def _sharpness(self) -> Floats:
+        sharpness = np.sqrt(self.dimensions) / np.maximum(2 * self.spreads, np.float32(1e-30))
+        return sharpness.astype(np.float32)
+
+    def closest(self, squared: Floats, error: Floats) -> Floats:
+        """Return the least distance that a row of each list can have, from what `squared` gave."""
+        least: Floats = np.sqrt(np.maximum(squared - error, 0)) - self.radii
+        return least
+
     @cached_property
     def _squares(self) -> Floats:
         squares: Floats = np.einsum("ij,ij->i", self.centroids, self.centroids)
@@ -211,6 +265,15 @@ def gaps(a: Floats, b: Floats) -> Floats:
     gap = a - b
     distances: Floats = np.sqrt(np.einsum("ij,ij->i", gap, gap))
     return distances
+
+
+def _dimension(gaps: Floats) -> float:
+    """Return the participation ratio of a cloud float32[n, d] around 0: 1 of a line, d of a round ball."""
+    if len(gaps) < 3:
+        return 1.0
+    products = gaps @ gaps.T if len(gaps) < gaps.shape[1] else gaps.T @ gaps
+    total, squares = float(np.trace(products)), float(np.vdot(products, products))
+    return max(1.0, total * total / squares) if squares > 0 else 1.0
 
 
 def assigned(centroids: Floats, points: Floats) -> Ints:

@@ -137,7 +137,7 @@ class ListSearch:
             weight = weight[: len(self.lists)]
         waiting = Waiting(self.lists, query, weight, self.calibration.curve)
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
-        n_read = n_rows = rounds = 0
+        n_read = n_rows = in_lists = rounds = 0
         if len(self._rest):
             rest, n_rows = (self._rest, len(self._rest)) if allowed is None else allowed.within(self._after)
             found.read(rest)
@@ -157,13 +157,14 @@ class ListSearch:
                 sizes = waiting.rows(number)
                 if rounds > 1 and number and n_rows + sizes[-1] > most:
                     return None
-                number = min(number, int(np.searchsorted(sizes, max(GROWTH * n_rows, LEAST_ROWS))) + 1)
+                number = min(number, int(np.searchsorted(sizes, max(GROWTH * in_lists, LEAST_ROWS))) + 1)
             if not number:
                 break
             taken, weighed = waiting.take(number)
             positions, asked = self._rows(taken, allowed)
             n_read += len(taken)
             expected += weighed
+            in_lists += int(self.lists.sizes[taken].sum())
             n_rows += asked
             if n_rows > most:
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,8 @@ Doubles = npt.NDArray[np.float64]
 HOPELESS: Final = 0.02
 """Lists that together are expected to hold less than this share of the misses a search may have are put
 aside: there are thousands, and their odds only fall as the k-th row comes nearer."""
+
+_ALL: Final = slice(None)
 
 LEAST_LISTS: Final = 4
 """Lists of a first look at least."""
@@ -70,11 +73,13 @@ class Waiting:
 
     def by_bound(self, reach: float) -> int:
         """Order lists by the least distance that their rows can have; return how many are within `reach`."""
-        of = np.flatnonzero(self._weight)
-        nearest = np.sqrt(np.maximum(self._squared[of] - self._error[of], 0)) - self._lists.radii[of]
-        within = np.flatnonzero(nearest <= reach * (1 + ROUNDING))
-        self._first = of[within[np.argsort(nearest[within])]]
+        within = np.flatnonzero((self._weight > 0) & (self._closest <= reach * (1 + ROUNDING)))
+        self._first = within[np.argsort(self._closest[within])]
         return len(self._first)
+
+    @cached_property
+    def _closest(self) -> Floats:
+        return self._lists.closest(self._squared, self._error)
 
     def by_hits(self, reach: float, misses: float, more: float) -> int:
         """Order lists by the neighbours expected in them; return how many to read so that `misses` are left.
@@ -90,20 +95,26 @@ class Waiting:
         """
         misses /= more
         if self._worth is None or self._hits_aside > 2 * HOPELESS * misses:
-            hits = self._curve(self._squared, self._lists.spreads, reach)
-            hits *= self._weight
+            hits = self._hits(reach)
             self._worth = np.flatnonzero(hits > HOPELESS * misses / len(hits))
             all_hits, hits = hits.sum(), hits[self._worth]
             self._hits_aside = max(0.0, float(all_hits - hits.sum()))
         else:
-            of = self._worth
-            hits = self._curve(self._squared[of], self._lists.spreads[of], reach) * self._weight[of]
+            hits = self._hits(reach, self._worth)
         order = np.argsort(hits)
         left = np.cumsum(hits[order])  # in this list and all that are worth less
         enough = int(np.searchsorted(left, misses - self._hits_aside, side="right"))
         self.missed = (self._hits_aside + (float(left[enough - 1]) if enough else 0.0)) * more
         self._first = self._worth[order[enough:][::-1]]
         return len(self._first)
+
+    def _hits(self, reach: float, of: Ints | slice = _ALL) -> Doubles:
+        """Return the neighbours expected in some lists."""
+        hits = self._curve(self._lists.beyond(self._squared, reach, of))
+        hits *= self._weight[of]
+        # The curve has a tail, of lists that are not round; what their balls rule out is none of it.
+        hits *= self._closest[of] <= reach * (1 + ROUNDING)
+        return hits
 
     def rows(self, number: int) -> Ints:
         """Return the rows in the first lists, summed up; int64[number]."""

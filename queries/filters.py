@@ -79,6 +79,7 @@ class Filters:
             found = self._filters.get(text) if isinstance(text, str) else None
             if found is not None:
                 self._filters.move_to_end(text)
+                found.repeated = True
                 return found
         made = Filter(self._prepared.compile(text), self)
         with self._lock:
@@ -104,10 +105,13 @@ class Filter:
     ----------
     predicate : Predicate
         The checked expression.
+    repeated : bool
+        Whether it was asked for again: then it is worth knowing its matches.
     """
 
     def __init__(self, predicate: Predicate, filters: Filters) -> None:
         self.predicate = predicate
+        self.repeated = False
         self._filters = filters
 
     @property
@@ -161,7 +165,7 @@ class Filter:
     @property
     def _known(self) -> Matches | None:
         """The answer if it is at hand or soon got; it must be where a row might overflow."""
-        if self._few:
+        if self.repeated and self._few:
             return self._few_matches
         found = self._filters.memory.get(self._key)
         return self._matches() if found is None and self._program.checked else found

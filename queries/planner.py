@@ -26,10 +26,10 @@ RECALLS: Final = {**LEVELS, "exact": 1.0}
 
 # Costs in nanoseconds, measured on one core of a server of 2024 (benchmarks/filtered_search.py); only their
 # ratios matter.
-_COMPARE: Final = 80.0  # gather a vector of 64 entries and compute its distance
+_COMPARE: Final = 50.0  # compute the distance of a row of 64 entries anywhere
 _READ: Final = 8.0  # gather a row's attributes and evaluate a filter of one condition on it
 _EVALUATE: Final = 1.0  # the same for all rows in a row
-_START: Final = 250_000.0  # a search of lists that finds what it wants at once
+_START: Final = 350_000.0  # a search of lists that finds what it wants at once
 
 _LARGE: Final = 1e15
 """Lists count in float32; where a query's entries are larger, all rows are compared instead."""
@@ -177,7 +177,7 @@ class _Search:
         if lists is None:
             return "ids", "the index is small"
         assert self.estimated is not None
-        if self.known == 0 or not self.allowed.possible.any():
+        if self.known == 0 or (self.known is None and not self.allowed.possible.any()):
             return "ids", "no row can satisfy the filter"
         if self._price_of_ids() <= _START:
             return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"

@@ -183,7 +183,7 @@ def test_files(case: Case, tmp_path: Path) -> None:
     found = load_lists(tmp_path / "lists")
     assert found is not None
     lists, calibration = found
-    for name in ("centroids", "starts", "radii", "spreads"):
+    for name in ("centroids", "starts", "radii", "spreads", "dimensions"):
         assert np.array_equal(getattr(lists, name), getattr(case.lists, name))
     assert (lists.metric, lists.trained) == (case.lists.metric, N)
     assert calibration.misses == case.calibration.misses
@@ -216,6 +216,19 @@ def test_the_curve_falls_and_stays_positive() -> None:
     curve = HitCurve.counted(hits, rows)
     assert (np.diff(curve.share) <= 0).all()
     assert 0 < curve.share[-1] < curve.share[0] <= 1
-    near, spread = np.array([1.0, 5.0], dtype=np.float32), np.array([1.0, 1.0], dtype=np.float32)
-    close, far = curve(near, spread, 2.5)
+    close, far = curve(np.array([-1.0, 5.0], dtype=np.float32))
     assert close > far
+
+
+def test_how_far_out_a_ball_lies() -> None:
+    rng = np.random.default_rng(0)
+    cloud = np.concatenate([rng.normal(size=(4000, 8)), 40 + rng.normal(size=(4000, 8))]).astype(np.float32)
+    lists, order = Lists.of(cloud, "l2", seed=0)
+    assert abs(np.median(lists.dimensions) - 7.5) < 1
+    query = cloud[order[5]]
+    squared, _ = lists.squared(query)
+    assert (np.diff([lists.beyond(squared, reach) for reach in (0.5, 1.0, 2.0)], axis=0) < 0).all()
+    some = np.array([3, 1])
+    assert np.array_equal(lists.beyond(squared, 1.0, some), lists.beyond(squared, 1.0)[some])
+    other = (lists.centroids.mean(axis=1) > 20) != (query.mean() > 20)
+    assert lists.beyond(squared, 1.0)[other].min() > lists.beyond(squared, 1.0)[~other].max()
