@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from dataclasses import fields, is_dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from archindex.queries import tree
 from archindex.queries.table import Bools, Positions, positions_of
 
 T = TypeVar("T")
@@ -148,13 +148,7 @@ def key_of(node: object) -> str:
         return f"({','.join(map(key_of, node))})"
     if isinstance(node, re.Pattern):
         return repr(node.pattern)
-    if is_dataclass(node):
-        kind = type(node)
-        names = _FIELDS.get(kind)
-        if names is None:
-            names = _FIELDS[kind] = tuple(part.name for part in fields(node))
-        return f"{kind.__name__}({','.join([key_of(getattr(node, name)) for name in names])})"
+    names = tree.field_names(type(node))
+    if names:
+        return f"{type(node).__name__}({','.join([key_of(getattr(node, name)) for name in names])})"
     return repr(node)
-
-
-_FIELDS: dict[type, tuple[str, ...]] = {}

@@ -39,6 +39,7 @@ class Prepared:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._templates: OrderedDict[str, Relative | None] = OrderedDict()
+        self._seen: set[str] = set()
         self._lock = threading.Lock()
 
     def compile(self, text: str) -> Predicate:
@@ -71,6 +72,12 @@ class Prepared:
             if template in self._templates:
                 self._templates.move_to_end(template)
                 return self._templates[template]
+            if template not in self._seen:
+                # Most texts never come again with other numbers.
+                if len(self._seen) >= 4 * MAX_TEMPLATES:
+                    self._seen.clear()
+                self._seen.add(template)
+                return None
         numbers = {name: "DOUBLE" if name[1] == "d" else "BIGINT" for name in names}
         made: Relative | None
         try:

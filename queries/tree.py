@@ -6,7 +6,8 @@ BETWEEN has become two comparisons, ``IS NOT``, ``NOT IN`` and ``NOT LIKE`` a `N
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Literal
 
 from archindex.queries.columns import Kind, Value
@@ -160,3 +161,9 @@ Node = (
     | Not
     | Junction
 )
+
+
+@cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """Return the names of a node's fields; none of what is no node."""
+    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()

@@ -32,7 +32,7 @@ What is allowed means what it means in DuckDB 2, with these differences:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -221,10 +221,14 @@ def column_names(node: object) -> set[str]:
 
 
 def _names(node: object, kind: type[tree.ColumnRef] | type[tree.QueryRef]) -> set[str]:
-    if isinstance(node, kind):
-        return {node.name}
-    if isinstance(node, tuple):
-        return set().union(*(_names(item, kind) for item in node))
-    if is_dataclass(node):
-        return set().union(*(_names(getattr(node, part.name), kind) for part in fields(node)))
-    return set()
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, kind):
+            found.add(part.name)
+        elif isinstance(part, tuple):
+            waiting += part
+        else:
+            waiting += [getattr(part, name) for name in tree.field_names(type(part))]
+    return found
