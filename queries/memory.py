@@ -148,7 +148,7 @@ def key_of(node: object) -> str:
         return f"({','.join(map(key_of, node))})"
     if isinstance(node, re.Pattern):
         return repr(node.pattern)
-    names = tree.field_names(type(node))
+    names = tree.field_names(node)
     if names:
         return f"{type(node).__name__}({','.join([key_of(getattr(node, name)) for name in names])})"
     return repr(node)

@@ -7,7 +7,6 @@ BETWEEN has become two comparisons, ``IS NOT``, ``NOT IN`` and ``NOT LIKE`` a `N
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from typing import Literal
 
 from archindex.queries.columns import Kind, Value
@@ -163,7 +162,13 @@ Node = (
 )
 
 
-@cache
-def field_names(kind: type) -> tuple[str, ...]:
+def field_names(of: object) -> tuple[str, ...]:
     """Return the names of a node's fields; none of what is no node."""
-    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()
+    kind = type(of)
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(part.name for part in fields(of)) if is_dataclass(of) else ()
+    return names
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}

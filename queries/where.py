@@ -230,5 +230,5 @@ def _names(node: object, kind: type[tree.ColumnRef] | type[tree.QueryRef]) -> se
         elif isinstance(part, tuple):
             waiting += part
         else:
-            waiting += [getattr(part, name) for name in tree.field_names(type(part))]
+            waiting += [getattr(part, name) for name in tree.field_names(part)]
     return found
