@@ -11,7 +11,8 @@ from archindex.core.errors import ArgumentError, StorageError
 from archindex.indexes import ExactIndex, Metric, load_index, make_index
 from archindex.indexes import _scan as kernel
 from archindex.indexes._points import MAX_NORM
-from archindex.testing.index_case import both_metrics, clustered, true_distances
+from archindex.testing.index_case import both_metrics
+from archindex.testing.vectors import clustered, true_distances
 
 QUANTISED = ("ivf_sq8", "ivf_pq", "ivf_opq", "ivf_rabitq")
 APPROXIMATE = ("hnsw", "ivf", *QUANTISED)

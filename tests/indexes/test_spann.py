@@ -14,7 +14,8 @@ from archindex.indexes import ExactIndex, Metric, VectorIndex, make_index
 from archindex.indexes import spann as module
 from archindex.indexes.postings import Coder, RecordFile, run_of
 from archindex.indexes.spann import SpannIndex
-from archindex.testing.index_case import IndexCase, both_metrics, clustered, true_distances
+from archindex.testing.index_case import IndexCase, both_metrics
+from archindex.testing.vectors import clustered, true_distances
 
 N, DIM = 6_000, 32
 

@@ -13,7 +13,7 @@ from archindex.core.errors import ArgumentError, InputError
 from archindex.datasets import Table
 from archindex.indexes.base import METRICS
 from archindex.spaces.base import Architecture
-from archindex.testing.index_case import true_distances
+from archindex.testing.vectors import true_distances
 
 ATOL = 1e-5
 
