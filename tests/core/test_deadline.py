@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from archindex.core import deadline
 from archindex.core.deadline import check_time, time_is_limited, time_limit
 from archindex.core.errors import ArchindexError, ArgumentError, QueryTimeoutError
 
@@ -12,7 +13,7 @@ from archindex.core.errors import ArchindexError, ArgumentError, QueryTimeoutErr
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
