@@ -1,30 +1,17 @@
-"""Conditions asked of lists: which lists may hold a match, and about how many. Two arrays of each answer.
-
-What a list can hold is proved from the bounds of its columns. How much of it matches is estimated: a column
-is spread in each list, between its bounds there, as it is over all rows; computed numbers are spread evenly;
-and conditions on different columns are independent.
-"""
+"""Answers of lists to a condition, and how those to its parts make those to the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from archindex.queries import tree
-from archindex.queries.columns import Kind
-from archindex.queries.compare import MIRRORED, OPERATORS
-from archindex.queries.intervals import Interval, Intervals, below, meet
-from archindex.queries.table import EXACT, Array, Bools
-from archindex.queries.text import among, places
-from archindex.queries.zones import Spread, Zone, Zones
-
-Doubles = npt.NDArray[np.float64]
-Test = Callable[[Sequence[str]], Bools]
-
+from archindex.queries.compare import MIRRORED
+from archindex.queries.intervals import Interval
+from archindex.queries.table import Array
+from archindex.queries.zones import Spread, Zone
 
 Part = Array | Callable[[], Array]
 
@@ -76,250 +63,29 @@ class Odds:
         )
 
 
-def _always(value: bool | None) -> Odds:
+def always(value: bool | None) -> Odds:
+    """Return the answers to a literal."""
     can, cannot = np.asarray(value is True), np.asarray(value is False)
     return Odds(can, cannot, np.asarray(value is None), can.astype(np.float64), cannot.astype(np.float64))
 
 
-def _known(can: Array, unknown: Array, share: Array) -> Odds:
+def never_null(can: Array, unknown: Array, share: Array) -> Odds:
     """Return the answers of a condition that is never NULL: TRUE is in `can`, FALSE is in `unknown`."""
     return Odds(can, unknown, np.asarray(False), share, 1.0 - share)
 
 
-def judge(node: tree.Node, zones: Zones) -> tuple[Bools, Doubles]:
-    """Return which lists may hold a row for which `node` is TRUE, and how many each is estimated to hold.
-
-    Both have shape (L,); no list without rows, and none that is not possible, is expected to hold any.
-    """
-    can, rows = np.zeros(len(zones), dtype=np.bool_), np.zeros(len(zones))
-    if zones.filled.size:
-        with np.errstate(all="ignore"):
-            found = _Judge(zones).odds(node)
-            share: Array = found.true.clip(0.0, 1.0)
-            can[zones.filled] = found.can
-            rows[zones.filled] = found.can * share * zones.sizes
-    return can, rows
-
-
-class _Judge:
-    def __init__(self, zones: Zones) -> None:
-        self._zones = zones
-        self._numbers = Intervals(zones)
-        self._made: dict[int, Odds] = {}
-
-    def odds(self, node: tree.Node) -> Odds:
-        # The tree lives on while it is judged, so no two nodes have one id.
-        found = self._made.get(id(node))
-        if found is None:
-            found = self._made[id(node)] = self._odds(node)
-        return found
-
-    def _odds(self, node: tree.Node) -> Odds:
-        match node:
-            case tree.Junction():
-                return self._junction(node)
-            case tree.Not():
-                return self.odds(node.operand).opposite()
-            case tree.Compare():
-                return self._compare(node.op, node.left, node.right)
-            case tree.In():
-                return self._among(node)
-            case tree.Like():
-                like = self._zones.table.like
-                return self._text(node.operand, lambda names: like(node.pattern, names))
-            case tree.IsNull():
-                return self._null(node.operand)
-            case tree.IsTruth():
-                of = self.odds(node.operand)
-                of = of if node.value else of.opposite()
-                return _known(of.can, of.cannot | of.unknown, of.true)
-            case tree.Coalesce():
-                return reduce(
-                    lambda rest, item: _first(self.odds(item), rest),
-                    reversed(node.items[:-1]),
-                    self.odds(node.items[-1]),
-                )
-            case tree.ColumnRef():
-                return self._codes(node.name, np.array([False, True]))
-            case tree.Constant():
-                return _always(cast(bool | None, node.value))
-        raise AssertionError(f"{node} is no condition")
-
-    def _junction(self, node: tree.Junction) -> Odds:
-        items = [self.odds(item) for item in node.items]
-        if node.op == "or":
-            return reduce(_both, [item.opposite() for item in items]).opposite()
-        # Two conditions that bound one column from below and above are not independent.
-        ends: dict[tuple[str, bool], list[int]] = {}
-        for i, item in enumerate(node.items):
-            end = _end(item)
-            if end is not None:
-                ends.setdefault(end, []).append(i)
-        rest = set(range(len(items)))
-        parts: list[Odds] = []
-        for (name, lower), first in ends.items():
-            second = ends.get((name, False))
-            if lower and second:
-                rest -= {*first, *second}
-                parts.append(
-                    _between(*(reduce(_tighter, [items[i] for i in end]) for end in (first, second)))
-                )
-        return reduce(_both, [*parts, *(items[i] for i in sorted(rest))])
-
-    def _null(self, node: tree.Node) -> Odds:
-        """Return the answers to ``node IS NULL``."""
-        if node.kind in ("DOUBLE", "BIGINT"):
-            number = self._numbers.of(node)
-            return _known(number.unknown, number.low <= number.high, number.null)
-        if node.kind == "BOOLEAN":
-            of = self.odds(node)
-            return _known(of.unknown, of.can | of.cannot, of.null)
-        if node.kind == "NULL":
-            return _known(np.asarray(True), np.asarray(False), np.asarray(1.0))
-        known = self._text(node, lambda names: np.ones(len(names), dtype=np.bool_))
-        return _known(known.unknown, known.can, known.null)
-
-    def _codes(self, name: str, chosen: Bools) -> Odds:
-        """Return the answers to whether the code of a column is one of those `chosen`."""
-        zone = self._zones[name]
-        if zone.before is not None:
-            edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2).tolist()
-            runs = [zone.before[stop] - zone.before[first] for first, stop in edges]
-            held = reduce(np.add, runs) if runs else np.zeros_like(zone.before[0])
-            other = zone.before[-1] - held
-            share = held * self._zones.shares
-            return Odds(held > 0, other > 0, zone.gone, share, zone.known - share)
-        attribute, there = self._zones.table[name], zone.there
-        low, high = (
-            np.where(there, end - attribute.low, 0).astype(np.int64) for end in (zone.low, zone.high)
-        )
-
-        def within(counts: Array) -> Array:
-            """Return what the codes of each list, from its least to its greatest, sum up to."""
-            before = np.concatenate(([0], np.cumsum(counts)))
-            summed: Array = np.where(there, before[high + 1] - before[low], 0)
-            return summed
-
-        held = within(chosen)
-        # In a list, codes are as frequent as they are over all rows.
-        share = zone.known * within(chosen * attribute.frequencies)
-        share /= np.maximum(within(attribute.frequencies), 1)
-        return Odds(held > 0, there & (held < high - low + 1), zone.gone, share, zone.known - share)
-
-    def _text(self, node: tree.Node, test: Test) -> Odds:
-        """Return the answers to whether the string of `node` passes `test`."""
-        match node:
-            case tree.Constant():
-                return _always(None if node.value is None else bool(test((str(node.value),))[0]))
-            case tree.ColumnRef():
-                return self._codes(node.name, test(self._zones.table[node.name].categories))
-            case tree.Coalesce():
-                items = [self._text(item, test) for item in node.items]
-                return reduce(lambda rest, item: _first(item, rest), reversed(items[:-1]), items[-1])
-        raise AssertionError(f"{node} is no VARCHAR")
-
-    def _compare(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
-        if isinstance(left, tree.Constant) and not isinstance(right, tree.Constant):
-            left, right, op = right, left, MIRRORED[op]
-        if left.kind == "BOOLEAN":
-            return _compare_truth(op, self.odds(left), self.odds(right))
-        if left.kind == "VARCHAR":
-            return self._compare_text(op, left, right)
-        column = left.operand if isinstance(left, tree.ToDouble) else left
-        if (
-            isinstance(column, tree.ColumnRef)
-            and isinstance(right, tree.Constant)
-            and right.value is not None
-        ):
-            value = right.value
-            counted = self._counted(column.name, lambda values: OPERATORS[op](values, value))
-            if counted is not None:
-                return counted
-            zone = self._zones[column.name]
-            if op not in ("=", "<>") and zone.spread is not None and abs(float(value)) < EXACT:
-                return _bounded(op, zone, float(value), column.kind == "BIGINT")
-        a, b = self._numbers.of(left), self._numbers.of(right)
-        if op in ("=", "<>"):
-            found = _odds_of(a, b, *meet(a, b, 1.0 / self._zones.sizes))
-            return found if op == "=" else found.opposite()
-        if op in (">", ">="):
-            a, b = b, a
-        strict = op in ("<", ">")
-        return _odds_of(a, b, *below(a, b, strict))
-
-    def _counted(self, name: str, test: Callable[[Array], Bools]) -> Odds | None:
-        """Return exact answers about a column of few whole numbers, each asked of by `test`."""
-        attribute = self._zones.table[name]
-        if attribute.codes is None or self._zones[name].before is None:
-            return None
-        return self._codes(name, test(attribute.low + np.arange(attribute.code_count)))
-
-    def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
-        if isinstance(right, tree.Constant):
-            if right.value is None:
-                return _always(None)
-            word = str(right.value)
-            operator = OPERATORS[op]
-            return self._text(
-                left, lambda names: operator(2 * np.arange(len(names)), places((word,), names)[0])
-            )
-        a, b = self._null(left), self._null(right)
-        both = a.cannot & b.cannot
-        known = a.false * b.false
-        share = {"=": 0.1, "<>": 0.9}.get(op, 0.5) * known
-        return Odds(both, both, a.can | b.can, share, known - share)
-
-    def _among(self, node: tree.In) -> Odds:
-        operand = node.operand
-        if operand.kind == "VARCHAR":
-            words = [str(value) for value in node.values]
-            found = self._text(operand, lambda names: among(words, names))
-        elif operand.kind == "BOOLEAN":
-            found = self._among_truths(self.odds(operand), {bool(value) for value in node.values})
-        else:
-            found = self._among_numbers(operand, node.values)
-        if not node.null:
-            return found
-        # What is none of the values may be the NULL in the list: not FALSE, but NULL.
-        return Odds(found.can, np.asarray(False), found.cannot | found.unknown, found.true, np.asarray(0.0))
-
-    def _among_truths(self, of: Odds, wanted: set[bool]) -> Odds:
-        yes, no = True in wanted, False in wanted
-        if yes == no:
-            known = Odds(
-                of.can | of.cannot, np.asarray(False), of.unknown, of.true + of.false, np.asarray(0.0)
-            )
-            return known if yes else known.opposite()
-        return of if yes else of.opposite()
-
-    def _among_numbers(self, operand: tree.Node, values: Sequence[object]) -> Odds:
-        column = operand.operand if isinstance(operand, tree.ToDouble) else operand
-        if isinstance(column, tree.ColumnRef):
-            counted = self._counted(column.name, lambda held: np.isin(held, np.array(values or [np.nan])))
-            if counted is not None:
-                return counted
-        kind = cast(Kind, operand.kind)
-        compared = [self._compare("=", operand, tree.Constant(kind, cast(float, value))) for value in values]
-        null = self._null(operand)
-        if not compared:
-            return Odds(np.asarray(False), null.cannot, null.can, np.asarray(0.0), null.false)
-        can = reduce(np.logical_or, [of.can for of in compared])
-        cannot = reduce(np.logical_and, [of.cannot for of in compared])
-        share = np.minimum(sum(of.true for of in compared), null.false)
-        return Odds(can, cannot, null.can, share, null.false - share)
-
-
-def _odds_of(a: Interval, b: Interval, can: Array, cannot: Array, share: Array) -> Odds:
+def compared(a: Interval, b: Interval, can: Array, cannot: Array, share: Array) -> Odds:
+    """Return the answers to a comparison of two numbers, from where it can hold and how often it does."""
     known = (1.0 - a.null) * (1.0 - b.null)
     there = (a.low <= a.high) & (b.low <= b.high)
     share = np.clip(share, 0.0, 1.0) * known * there
     return Odds(can & there, cannot & there, a.unknown | b.unknown, share, known * there - share)
 
 
-def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
+def bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     """Return the answers to a comparison of a column with a number."""
     if op in (">", ">="):
-        opposite = _bounded("<=" if op == ">" else "<", zone, value, whole)
+        opposite = bounded("<=" if op == ">" else "<", zone, value, whole)
         return opposite.opposite()
     rank = cast(Spread, zone.spread).rank(value + (0.5 if op == "<=" else -0.5) * whole)
 
@@ -341,7 +107,8 @@ def _bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     return odds
 
 
-def _both(a: Odds, b: Odds) -> Odds:
+def both(a: Odds, b: Odds) -> Odds:
+    """Return the answers to AND of two conditions that know nothing of each other."""
     return Odds(
         lambda: a.can & b.can,
         lambda: a.cannot | b.cannot,
@@ -351,20 +118,7 @@ def _both(a: Odds, b: Odds) -> Odds:
     )
 
 
-def _end(node: tree.Node) -> tuple[str, bool] | None:
-    """Return the column that a comparison with a literal bounds, and whether from below; else None."""
-    if not isinstance(node, tree.Compare) or node.op in ("=", "<>"):
-        return None
-    left, right, op = node.left, node.right, node.op
-    if isinstance(left, tree.Constant):
-        left, right, op = right, left, MIRRORED[op]
-    left = left.operand if isinstance(left, tree.ToDouble) else left
-    if isinstance(left, tree.ColumnRef) and isinstance(right, tree.Constant):
-        return left.name, op in (">", ">=")
-    return None
-
-
-def _tighter(a: Odds, b: Odds) -> Odds:
+def tighter(a: Odds, b: Odds) -> Odds:
     """Return the answers to two bounds of one column from one side: the tighter decides."""
     return Odds(
         lambda: a.can & b.can,
@@ -375,7 +129,7 @@ def _tighter(a: Odds, b: Odds) -> Odds:
     )
 
 
-def _between(a: Odds, b: Odds) -> Odds:
+def between(a: Odds, b: Odds) -> Odds:
     """Return the answers to a bound of one column from below and one from above."""
 
     def true() -> Array:
@@ -393,7 +147,7 @@ def _between(a: Odds, b: Odds) -> Odds:
     return odds
 
 
-def _first(item: Odds, rest: Odds) -> Odds:
+def first_of(item: Odds, rest: Odds) -> Odds:
     """Return the answers to coalesce of two conditions."""
     null = item.null
     return Odds(
@@ -405,7 +159,8 @@ def _first(item: Odds, rest: Odds) -> Odds:
     )
 
 
-def _compare_truth(op: tree.CompareOp, a: Odds, b: Odds) -> Odds:
+def compare_truth(op: tree.CompareOp, a: Odds, b: Odds) -> Odds:
+    """Return the answers to a comparison of two conditions; FALSE is less than TRUE."""
     if op in (">", ">="):
         a, b, op = b, a, MIRRORED[op]
     equal = (a.can & b.can) | (a.cannot & b.cannot), a.true * b.true + a.false * b.false

@@ -41,9 +41,9 @@ from archindex.core.errors import ArgumentError, FilterError
 from archindex.queries import tree
 from archindex.queries.columns import Column, Schema
 from archindex.queries.evaluate import Program
+from archindex.queries.judge import judge
 from archindex.queries.memory import key_of
 from archindex.queries.motif import is_motif
-from archindex.queries.odds import judge
 from archindex.queries.orders import Orders, candidates, counted
 from archindex.queries.table import Table, positions_of
 from archindex.queries.zones import Zones

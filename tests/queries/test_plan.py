@@ -76,8 +76,8 @@ class Rows:
     def positions(self) -> npt.NDArray[np.int64]:
         return self._rows
 
-    def selected(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return np.isin(positions, self._rows)
+    def within(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+        return self._rows if len(lists) else self._rows[:0], len(VECTORS)
 
 
 def index(engine: Engine, sure: Engine | None = None) -> Searched:
