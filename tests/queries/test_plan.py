@@ -121,6 +121,9 @@ class Lists:
         found = exact().search(query[None], k, positions)
         return Reading(found.ids[0, : found.counts[0]], found.distances[0, : found.counts[0]])
 
+    def within(self, query: npt.NDArray[np.float32], radius: float, allowed: Any) -> Reading:
+        raise NotImplementedError("ranges are not planned")
+
     def effort(self, recall: float) -> int | None:
         return None if recall > self.reached else 7
 
