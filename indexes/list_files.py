@@ -34,6 +34,9 @@ def save_lists(folder: Path, lists: Lists, calibration: Calibration) -> None:
 def load_lists(folder: Path) -> tuple[Lists, Calibration] | None:
     """Read what `save_lists` wrote; None where nothing was written.
 
+    None as well for lists of format 1, which do not know their dimensions: searches do without, and the next
+    version has new ones.
+
     Raises
     ------
     CorruptIndexError
@@ -45,6 +48,8 @@ def load_lists(folder: Path) -> tuple[Lists, Calibration] | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             content = {name: stored[name] for name in stored.files}
+        if "dimensions" not in content:
+            return None
         more, curve = json.loads(str(content.pop("more"))), content.pop("curve")
         if curve.shape != (BINS,):
             raise ValueError("a curve of another length")

@@ -9,6 +9,7 @@ operand is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -109,8 +110,6 @@ class Conditions:
         # Nodes made here stay, so that none that follows has the id of one that is gone.
         self._nodes: list[tree.Node] = []
         self._shares: dict[int, float] = {}
-        size = table.rows
-        self._sample = Rows(np.arange(0, size, size // SAMPLE)) if size >= 16 * SAMPLE else None
 
     def checks(self, node: tree.Node) -> list[Callable[[Rows], None]]:
         """Return what checks that BIGINT arithmetic in `node` stays within 64 bits, the innermost first."""
@@ -195,12 +194,17 @@ class Conditions:
         return invert(null)
 
     def _join(self, every: bool, items: Sequence[Truth]) -> Truth:
-        return (all_of if every else any_of)(items, self._share if self._sample else None)
+        many = self._table.rows >= 16 * SAMPLE
+        return (all_of if every else any_of)(items, self._share if many else None)
+
+    @cached_property
+    def _sample(self) -> Rows:
+        size = self._table.rows
+        return Rows(np.arange(0, size, size // SAMPLE))
 
     def _share(self, step: Step) -> float:
         found = self._shares.get(id(step))
         if found is None:
-            assert self._sample is not None
             found = float(np.count_nonzero(step(self._sample))) / self._sample.size
             self._shares[id(step)] = found
         return found

@@ -220,6 +220,15 @@ def test_the_curve_falls_and_stays_positive() -> None:
     assert close > far
 
 
+def test_lists_of_format_1_are_as_if_they_were_not_there(case: Case, tmp_path: Path) -> None:
+    save_lists(tmp_path, case.lists, case.calibration)
+    file = tmp_path / "lists.npz"
+    with np.load(file) as stored:
+        content = {name: stored[name] for name in stored.files if name != "dimensions"}
+    np.savez(file, **content)
+    assert load_lists(tmp_path) is None
+
+
 def test_how_far_out_a_ball_lies() -> None:
     rng = np.random.default_rng(0)
     cloud = np.concatenate([rng.normal(size=(4000, 8)), 40 + rng.normal(size=(4000, 8))]).astype(np.float32)
