@@ -18,7 +18,7 @@ from archindex.indexes._tables import Floats, IdTable, Ints, Pairs
 from archindex.indexes.base import Capabilities, Metric, SearchResult
 
 LISTS = "lists.faiss"
-TRAINED = "trained.npy"  # for how many rows the lists were made: searches depend on it
+TRAINED = "trained.npy"  # for how many rows the lists were made, and how well these fitted
 ID_BYTES = 36  # of a row, beside its code: four ids of 8 bytes, its list
 ROWS_PER_CENTROID = 39  # fewer make k-means centroids of single rows; faiss's own limit
 SAMPLE = 64  # rows that k-means sees for each centroid
@@ -63,6 +63,8 @@ class IvfIndex(CheckedIndex):
         self._probes = check_int("probes", probes, low=1)
         CheckedIndex.__init__(self, dim, metric, seed, lists=self._lists, probes=self._probes, **others)
         self._fill(np.empty((0, self._dim), dtype=np.float32), self._table.ids)
+
+    _far = 0.0  # how badly 99 in 100 rows fitted the codes when these were learned, where there are codes
 
     efforts: ClassVar[tuple[int, ...]] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
@@ -256,14 +258,16 @@ class IvfIndex(CheckedIndex):
         with (folder / LISTS).open("wb") as file:
             # Through Python's file, which reports a full disk also when it closes.
             faiss.write_index(self._engine, faiss.PyCallbackIOWriter(file.write))
-        write_array(folder / TRAINED, np.array([self._trained]))
+        write_array(folder / TRAINED, np.array([self._trained, self._far]))
         return [LISTS, TRAINED]
 
     def _read(self, folder: Path) -> None:
         self._engine = faiss.read_index(str(folder / LISTS))
         # Engines saved by earlier versions do not say.
         said = (folder / TRAINED).exists()
-        self._trained = int(np.load(folder / TRAINED, allow_pickle=False)[0]) if said else len(self._table)
+        if said:
+            trained, self._far = np.load(folder / TRAINED, allow_pickle=False).tolist()
+        self._trained = int(trained) if said else len(self._table)
         self._sizes = np.zeros(self._engine.nlist, dtype=np.int64)
         if len(self._table):
             self._names = np.full(int(self._table.labels.max()) + 1, -1, dtype=np.int64)

@@ -29,8 +29,7 @@ WORDS = 16
 """Centroids of a sub-quantiser: 4 bits, whose tables fit into vector registers (fast scan)."""
 
 STRANGE = 50
-SLACK = 0.05
-"""Share of its range by which an entry may lie beyond it."""
+"""One in so many rows may fit the codes worse than 99 in 100 did when these were learned; then anew."""
 
 LEAST = 10
 """Of fewer neighbours asked for, as many candidates are taken as of these: codes err by a rank or two."""
@@ -45,6 +44,9 @@ class QuantisedIndex(IvfIndex):
     Full vectors are used where they lie, as `ExactIndex` does: a read-only array, mapped from a file or not,
     is not copied, and a loaded index maps its file. Where no more rows are allowed than would be re-ranked,
     all of them are compared, and the answer is exact. Probing and filters are those of `IvfIndex`.
+
+    Codes are learned from the rows there are. Rows added later may not fit them, as those of another search
+    space do not. When these are more than one in :data:`STRANGE`, lists and codes are learned anew.
 
     Work reported: as `IvfIndex` does, and the rows re-ranked.
 
@@ -147,7 +149,15 @@ class QuantisedIndex(IvfIndex):
 
     def _strange(self, points: Floats) -> bool:
         """Return whether codes must be learned anew, because points to be added do not fit them."""
-        return False
+        for start in range(0, len(points), BATCH):
+            coded = self._coded(points[start : start + BATCH])
+            self._strangers += int((self._misfit(self._engine, coded) > self._far).sum())
+        return self._strangers * STRANGE > len(self._table) + len(points)
+
+    def _misfit(self, engine: Any, coded: Floats) -> Floats:
+        """Return how badly each point fits the codes float32[n]: here its squared distance to a centroid."""
+        found: Floats = engine.quantizer.search(coded, 1)[0][:, 0]
+        return found
 
     def _drop(self, gone: IdTable) -> None:
         super()._drop(gone)
@@ -172,7 +182,10 @@ class QuantisedIndex(IvfIndex):
         coded = self._coded(sample)
         # A codebook needs as many rows as it has words, equal ones if need be.
         coded = np.resize(coded, (max(n, WORDS), dim))
-        return self._fitted(self._empty(faiss.IndexFlatL2(dim), lists), coded, seed)
+        engine = self._fitted(self._empty(faiss.IndexFlatL2(dim), lists), coded, seed)
+        some = np.ascontiguousarray(coded[:: 1 + len(coded) // 10_000])
+        self._far, self._strangers = float(np.quantile(self._misfit(engine, some), 0.99)), 0
+        return engine
 
     def _coded(self, points: Floats) -> Floats:
         # Around their mean: products of points far from the origin have no digits left.
@@ -221,7 +234,7 @@ class QuantisedIndex(IvfIndex):
 
     def _read(self, folder: Path) -> None:
         super()._read(folder)
-        self._frame = np.load(folder / FRAME, allow_pickle=False)
+        self._frame, self._strangers = np.load(folder / FRAME, allow_pickle=False), 0
         self._stored = StoredVectors.read(folder / VECTORS)
         # Rows after the last that is still there keep their place.
         lost = len(self._stored) - len(self._names)
@@ -230,34 +243,10 @@ class QuantisedIndex(IvfIndex):
 
 
 class IvfSq8Index(QuantisedIndex):
-    """A byte an entry (scalar quantisation): four times less than float32, and next to nothing lost.
-
-    A byte stands for a place in the range that the entry of residuals had when the index was built. Rows
-    added since may lie beyond, such as those of another search space. When they are more than one in
-    :data:`STRANGE`, the codes are learned anew.
-    """
+    """A byte an entry (scalar quantisation): four times less than float32, and next to nothing lost."""
 
     name = "ivf_sq8"
     multiple = 4
-
-    def _made(self, sample: Floats, lists: int, seed: int) -> Any:
-        self._beyond = 0
-        return super()._made(sample, lists, seed)
-
-    def _read(self, folder: Path) -> None:
-        super()._read(folder)
-        self._beyond = 0
-
-    def _strange(self, points: Floats) -> bool:
-        low, width = faiss.vector_to_array(self._engine.sq.trained).reshape(2, -1)
-        for start in range(0, len(points), BATCH):
-            coded = self._coded(points[start : start + BATCH])
-            centroids = self._engine.quantizer.reconstruct_batch(
-                self._engine.quantizer.assign(coded, 1)[:, 0]
-            )
-            place = (coded - centroids - low) / np.maximum(width, np.float32(1e-30))
-            self._beyond += int(((place < -SLACK) | (place > 1 + SLACK)).any(axis=1).sum())
-        return self._beyond * STRANGE > len(self._table) + len(points)
 
     @property
     def _code_bytes(self) -> int:
@@ -313,7 +302,7 @@ class IvfPqIndex(QuantisedIndex):
     """
 
     name = "ivf_pq"
-    multiple = 64
+    multiple = 128
 
     def __init__(
         self,
@@ -351,6 +340,14 @@ class IvfPqIndex(QuantisedIndex):
         )
         engine.pq.cp.min_points_per_centroid = 1
         return engine
+
+    def _misfit(self, engine: Any, coded: Floats) -> Floats:
+        """Return the squared error of the codes."""
+        lists = engine.quantizer.assign(coded, 1)[:, 0]
+        rest = coded - engine.quantizer.reconstruct_batch(lists)
+        lost = rest - engine.pq.decode(engine.pq.compute_codes(rest))
+        found: Floats = np.einsum("ij,ij->i", lost, lost)
+        return found
 
     def _put(self, coded: Floats, labels: Ints, lists: Ints) -> None:
         # Of a fast-scan index only this knows how codes are packed. It finds the same lists again.
