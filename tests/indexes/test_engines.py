@@ -192,14 +192,16 @@ def test_codes_are_learned_anew_when_most_rows_are_new_or_gone(name: str) -> Non
         assert (found.ids[:, 0] == ids[gone:]).mean() >= 0.98
 
 
-def test_scalar_codes_follow_rows_that_lie_elsewhere() -> None:
-    index = make_index("ivf_sq8", 16, rerank=2)
+@pytest.mark.parametrize("name", QUANTISED)
+def test_codes_follow_rows_that_lie_elsewhere(name: str) -> None:
+    index = make_index(name, 16, lists=8, probes=8, rerank=8)
     index.build(0.001 * clustered(2000, 16), np.arange(2000))
     later = clustered(1000, 16, seed=4)
-    index.add(later, np.arange(5000, 6000))
+    for at in range(0, 1000, 250):
+        index.add(later[at : at + 250], np.arange(5000 + at, 5250 + at))
     found = index.search(later, 5)
     truth = np.stack([np.sort(true_distances(later, query, "l2"))[4] for query in later])
-    assert (found.distances <= truth[:, None] * (1 + 1e-5) + 1e-6).mean() >= 0.98
+    assert (found.distances <= truth[:, None] * (1 + 1e-5) + 1e-6).mean() >= 0.9
 
 
 def test_longer_codes_find_more_by_themselves() -> None:
