@@ -119,10 +119,13 @@ class Centroids:
         try:
             found, squared = self.graph.knn_query(points, n, num_threads=1)
         except RuntimeError:  # hnswlib's way to say that it reached fewer than n
-            gaps = points[:, None] - self.points()[None]
-            squared = np.einsum("mij,mij->mi", gaps, gaps)
-            found = np.argsort(squared, axis=1, kind="stable")[:, :n]
-            squared = np.take_along_axis(squared, found, axis=1)
+            held = self.points()
+            away = (np.einsum("ij,ij->i", held - point, held - point) for point in points)  # one at a time
+            found = np.empty((len(points), n), dtype=np.int64)
+            squared = np.empty((len(points), n), dtype=np.float32)
+            for row, one in enumerate(away):
+                found[row] = np.argsort(one, kind="stable")[:n]
+                squared[row] = one[found[row]]
         return found.astype(np.int64), squared
 
 

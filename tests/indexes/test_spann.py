@@ -14,6 +14,7 @@ from archindex.indexes import ExactIndex, Metric, VectorIndex, make_index
 from archindex.indexes import spann as module
 from archindex.indexes.postings import Coder, RecordFile, run_of
 from archindex.indexes.spann import SpannIndex
+from archindex.indexes.spann_lists import Centroids
 from archindex.testing.index_case import IndexCase, both_metrics
 from archindex.testing.vectors import clustered, true_distances
 
@@ -243,3 +244,13 @@ def test_settings_are_kept_and_checked(tmp_path: Path) -> None:
     for name, value in (("bits", 4), ("prefix", 9), ("copies", 0), ("slack", -1), ("list_rows", 0)):
         with pytest.raises(ArgumentError):
             make_index("spann", 8, **{name: value})  # type: ignore[arg-type]
+
+
+def test_centroids_are_found_where_the_graph_does_not_reach_them() -> None:
+    places = np.concatenate([np.zeros((200, 3)), clustered(20, 3)]).astype(np.float32)
+    centroids = Centroids.of(places, seed=0)
+    found, squared = centroids.nearest(places[-2:], 220)
+    assert [sorted(row.tolist()) for row in found] == [list(range(220))] * 2
+    for row, away, place in zip(found, squared, places[-2:], strict=True):
+        np.testing.assert_allclose(away, ((places[row] - place) ** 2).sum(axis=1), rtol=1e-5)
+        assert (np.diff(away) >= 0).all()
