@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from archindex.core.disk import reading
 from archindex.core.errors import ArchindexError, CorruptIndexError
 from archindex.core.progress import Progress, silent
 from archindex.encoders import load_encoder
@@ -97,6 +98,7 @@ class Report:
         return not self.found
 
 
+@reading("the index")
 def verify(path: Path, *, repair: bool = False, progress: Progress = silent) -> Report:
     """Check an index completely; with `repair`, make again what is derived and damaged.
 
@@ -120,6 +122,8 @@ def verify(path: Path, *, repair: bool = False, progress: Progress = silent) -> 
         If there is no index to check.
     CorruptIndexError
         If there is a damaged manifest and no version beside it.
+    StorageError
+        If the disk refuses.
     """
     found = _examine(path, progress)
     repaired: tuple[str, ...] = ()
