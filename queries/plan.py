@@ -1,7 +1,9 @@
 """The account of a search: the way it took, what it read, and what it left to chance.
 
 ``engine``
-    The engine of the index, a graph or quantised lists, where there is no filter. Fast; may miss rows.
+    The engine of the index, a graph or quantised lists, where there is no filter. Fast; may miss rows. Under
+    a filter that lets many rows through it is asked for more than k, of which those that satisfy the filter
+    are kept; a query of which too few are goes to the lists.
 ``lists``
     The lists of the index, those nearest to the query first, and only rows in them that satisfy the filter.
     It stops when the neighbours expected in the lists not yet read are few enough for the recall asked for.
@@ -76,7 +78,7 @@ class Plan:
     missed : float
         Neighbours expected among the rows left unread, a query; 0 where proved.
     fell_back : int
-        Queries that the chosen way left short or found too dear, and that were searched in a proved way.
+        Queries that the chosen way left short or found too dear, and that were searched in a surer way.
     seconds : mapping of str to float
         Time of each stage, in the order they ran.
     """
@@ -120,7 +122,7 @@ class Plan:
             lines.append(f"left       {self.missed:.3f} of the {self.k:,} expected among what was not read")
         if self.fell_back:
             again = _count(self.fell_back, "query was", "queries were")
-            lines.append(f"fallback   {again} searched in a proved way")
+            lines.append(f"fallback   {again} searched in a surer way")
         lines.append("time       " + ", ".join(f"{s} {t * 1e3:.2f} ms" for s, t in self.seconds.items()))
         return "\n".join(lines)
 

@@ -8,8 +8,8 @@ know what they hold without being read; see `archindex.queries.plan` for the way
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from archindex.core.checks import check_choice, check_float, check_int, check_ve
 from archindex.core.errors import ArgumentError
 from archindex.core.recall import LEVELS
 from archindex.queries.plan import STRATEGIES, Found, Plan, Strategy
-from archindex.queries.searched import Answer, Floats, Ints, Reading, RowFilter, Searched
+from archindex.queries.searched import Answer, Floats, Ints, Reading, RowFilter, Searched, SearchEngine
 from archindex.queries.timed import engine_search
 
 RECALLS: Final = {**LEVELS, "exact": 1.0}
@@ -30,6 +30,10 @@ _COMPARE: Final = 50.0  # compute the distance of a row of 64 entries anywhere
 _READ: Final = 8.0  # gather a row's attributes and evaluate a filter of one condition on it
 _EVALUATE: Final = 1.0  # the same for all rows in a row
 _START: Final = 350_000.0  # a search of lists that finds what it wants at once
+_WALK: Final = 4_000.0  # each row that the engine is asked for
+
+_WEAK: Final = 0.2
+"""Least share of the rows that a filter lets through for what the engine finds to be sieved."""
 
 _LARGE: Final = 1e15
 """Lists count in float32; where a query's entries are larger, all rows are compared instead."""
@@ -183,7 +187,15 @@ class _Search:
             return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"
         if proof:
             return "exact", "bounds of the lists prove the answer"
+        if self._sieved * _WALK <= _START and lists.effort(self.recall) is not None:
+            return "engine", f"about {round(self.estimated):,} rows are allowed, many of those nearest"
         return "lists", f"about {round(self.estimated):,} rows are allowed"
+
+    @property
+    def _sieved(self) -> float:
+        """Rows to ask the engine for, so that k of them are let through if they are as many as elsewhere."""
+        share = 0.0 if self.estimated is None else min(1.0, self.estimated / max(1, self.rows))
+        return np.inf if share < _WEAK else np.ceil((self.k + 3 * np.sqrt(self.k) + 3) / share)
 
     def _price_of_ids(self) -> float:
         assert self.estimated is not None
@@ -217,6 +229,8 @@ class _Search:
         effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
         if effort is not None:
             engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
+        if self.allowed is not None and self._sieved < self.rows and not self.searched.proves:
+            return self._sieve(engine, int(self._sieved))
         ids = None if self.allowed is None else self.searched.ids[self._positions()]
         found = _copy(engine_search(engine, self.queries, self.k, ids))
         exist = min(self.k, self.rows if ids is None else len(ids))
@@ -229,6 +243,33 @@ class _Search:
             )
             self.seconds["fallback"] = time.perf_counter() - started
         return found
+
+    def _sieve(self, engine: SearchEngine, wanted: int) -> Found:
+        """Ask the engine for more than k rows; queries of which too few are let through go to the lists."""
+        allowed, lists = self.allowed, self.searched.lists
+        assert allowed is not None and lists is not None
+        found = engine_search(engine, self.queries, wanted)
+        there = found.ids >= 0
+        inside = np.zeros(there.shape, dtype=np.bool_)
+        inside[there] = allowed.selected(self.searched.positions_of(found.ids[there]))
+        self.rows_read += int(there.sum())
+        readings: list[Reading] = []
+        for row, kept in enumerate(inside):
+            some = np.flatnonzero(kept)[: self.k]
+            reading: Reading = _Sieved(found.ids[row, some], found.distances[row, some])
+            if len(some) < self.k:
+                self.fell_back += 1
+                started = time.perf_counter()
+                reading = cast(Reading, lists.nearest(self.queries[row], self.k, allowed, recall=self.recall))
+                self.seconds["lists"] = self.seconds.get("lists", 0.0) + time.perf_counter() - started
+                self.lists_read += reading.lists
+                self.rows_read += reading.rows
+                self.missed += reading.missed
+            readings.append(reading)
+        answer = _joined(readings, self.k)
+        return replace(
+            answer, distance_computations=answer.distance_computations + found.distance_computations
+        )
 
     def _by_ids(self) -> Found:
         lists = self.searched.lists
@@ -244,6 +285,18 @@ class _Search:
         positions = self.allowed.positions()
         self.known = len(positions)
         return positions
+
+
+@dataclass(frozen=True)
+class _Sieved:
+    """What is left of an answer of the engine; see `archindex.queries.searched.Reading`."""
+
+    ids: Ints
+    distances: Floats
+    lists: int = 0
+    rows: int = 0
+    compared: int = 0
+    missed: float = 0.0
 
 
 def _joined(readings: list[Reading], k: int) -> Found:

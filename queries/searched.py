@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+
+_CLOSE = 4  # the greatest row id over the number of rows
 
 
 class Answer(Protocol):
@@ -69,6 +72,9 @@ class RowFilter(Protocol):
 
     def positions(self) -> Ints:
         """Return the positions of all matches, ascending."""
+
+    def selected(self, positions: Ints) -> npt.NDArray[np.bool_]:
+        """Return which of the rows at some positions match."""
 
     def within(self, lists: Ints) -> tuple[Ints, int]:
         """Return the positions of all matches in some lists, and how many rows were looked at."""
@@ -143,3 +149,24 @@ class Searched:
     proves: bool
     ids: Ints
     lists: ListReader | None = None
+
+    def positions_of(self, ids: Ints) -> Ints:
+        """Return the position of each of some row ids, all of them there."""
+        found: Ints = self._places[ids] if self._order is None else self._order[self._sought(ids)]
+        return found
+
+    def _sought(self, ids: Ints) -> Ints:
+        found: Ints = np.searchsorted(self.ids, ids, sorter=self._order)
+        return found
+
+    @cached_property
+    def _order(self) -> Ints | None:
+        """Positions by rising id; None where ids are close enough to be looked up."""
+        close = int(self.ids.max(initial=0)) < _CLOSE * len(self.ids)
+        return None if close else np.argsort(self.ids)
+
+    @cached_property
+    def _places(self) -> Ints:
+        places = np.empty(int(self.ids.max(initial=0)) + 1, dtype=np.int64)
+        places[self.ids] = np.arange(len(self.ids))
+        return places
