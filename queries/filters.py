@@ -24,6 +24,8 @@ from archindex.queries.zones import Zones
 BUDGET = 64 << 20
 # Filters kept compiled.
 MAX_FILTERS = 256
+# Uses from which a filter is evaluated on all rows, and its answer remembered.
+OFTEN = 3
 # Matches that a sorted column has side by side are copied out before lists are searched, up to so many.
 FEW = 1 << 14
 # Where the lists that may hold a match have less than this share of the rows, only their rows are read.
@@ -79,7 +81,7 @@ class Filters:
             found = self._filters.get(text) if isinstance(text, str) else None
             if found is not None:
                 self._filters.move_to_end(text)
-                found.repeated = True
+                found.uses += 1
                 return found
         made = Filter(self._prepared.compile(text), self)
         with self._lock:
@@ -105,13 +107,15 @@ class Filter:
     ----------
     predicate : Predicate
         The checked expression.
-    repeated : bool
-        Whether it was asked for again: then it is worth knowing its matches.
+    uses : int
+        How often it was asked for: often, and all its matches are worth knowing.
     """
 
     def __init__(self, predicate: Predicate, filters: Filters) -> None:
         self.predicate = predicate
-        self.repeated = False
+        self.uses = 1
+        self._asked_all = False
+        self._count: int | None = None
         self._filters = filters
 
     @property
@@ -165,12 +169,16 @@ class Filter:
     @property
     def _known(self) -> Matches | None:
         """The answer if it is at hand or soon got; it must be where a row might overflow."""
-        if self.repeated and self._few:
+        if self.uses > 1 and self._few:
             return self._few_matches
         found = self._filters.memory.get(self._key)
-        return self._matches() if found is None and self._program.checked else found
+        if found is None and (self._program.checked or (self.uses >= OFTEN and not self._asked_all)):
+            # Once: where they do not fit in the memory, each time would be dear.
+            self._asked_all = True
+            found = self._matches()
+        return found
 
-    @cached_property
+    @property
     def _few(self) -> bool:
         """Whether a sorted column has all matches side by side, and no more than take little time to copy."""
         if self._program.checked or self._program.constant is not None:
@@ -182,12 +190,14 @@ class Filter:
     def _few_matches(self) -> Matches:
         return self._matches()
 
-    @cached_property
+    @property
     def _found_count(self) -> int | None:
-        constant = self._program.constant
-        if constant is not None:
-            return self._filters.table.rows if constant else 0
-        return self.predicate.count(self._filters.orders)
+        if self._count is None:
+            # Asked again: a column may have been sorted since.
+            constant = self._program.constant
+            everyone = self._filters.table.rows if constant else 0
+            self._count = self.predicate.count(self._filters.orders) if constant is None else everyone
+        return self._count
 
     @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
