@@ -31,8 +31,9 @@ from archindex.core.disk import disk_errors
 from archindex.core.errors import CorruptIndexError, EncoderMismatchError, IndexMissingError
 from archindex.indexes import Metric
 from archindex.store.files import (
+    file_crc,
     file_digest,
-    lasting_digest,
+    lasting,
     list_files,
     read_json,
     remove_tree,
@@ -46,9 +47,6 @@ from archindex.store.lease import unless_leased
 from archindex.store.manifest import current_version, write_manifest
 from archindex.store.migrations import FORMAT_VERSION, present_form
 from archindex.store.names import kept_versions
-
-CHECKED_AT_OPEN: Final = 64 << 20
-"""Files up to this size (bytes) have their checksum compared on opening, larger ones only their size."""
 
 DERIVED: Final = ("columns/", "ann/", "lists/", "motifs/")
 """What can be worked out again from the catalogue and the vectors."""
@@ -89,7 +87,7 @@ class VersionInfo:
     made_by : {"build", "publish", "compact", "merge", "repair", "unknown"}
         What made it; ``"unknown"`` in format 1.
     files : mapping
-        ``{relative path: {"bytes": n, "blake2b": digest}}``.
+        ``{relative path: {"bytes": n, "blake2b": digest, "crc32c": crc}}``.
     """
 
     number: int
@@ -127,7 +125,7 @@ def staging_folder(path: Path) -> Path:
 
 
 def read_version(path: Path, number: int) -> VersionInfo:
-    """Read a version's description and check its files: sizes always, checksums up to `CHECKED_AT_OPEN`.
+    """Read a version's description and check the size and the CRC-32C of its files.
 
     Raises
     ------
@@ -139,7 +137,7 @@ def read_version(path: Path, number: int) -> VersionInfo:
     folder = version_folder(path, number)
     info = parse_version(folder)
     _check_encoder(path, folder, info)
-    problems = check_files(folder, info, limit=CHECKED_AT_OPEN)
+    problems = check_files(folder, info, quick=True)
     if problems:
         raise CorruptIndexError(
             "expected the files of the index as they were written",
@@ -191,7 +189,7 @@ def is_derived(name: str) -> bool:
     return name.startswith(DERIVED)
 
 
-def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) -> dict[str, str]:
+def check_files(folder: Path, info: VersionInfo, *, quick: bool = False) -> dict[str, str]:
     """Return what is wrong with each file of a version that is not as it was written.
 
     Parameters
@@ -200,21 +198,26 @@ def check_files(folder: Path, info: VersionInfo, *, limit: int | None = None) ->
         The version's folder.
     info : VersionInfo
         Its description.
-    limit : int, optional
-        Compare checksums only of files up to this size, in bytes, and read none twice that was not written to
-        since; None: of all, and read them.
+    quick : bool
+        Compare CRC-32C where the description has it (most of format 2), and read no file twice that was not
+        written to since; False: BLAKE2b of all.
     """
     problems = {}
-    digest = file_digest if limit is None else lasting_digest
     for name, stated in info.files.items():
         file = folder / name
         if not file.is_file():
             problems[name] = f"{name} is missing"
         elif (size := file.stat().st_size) != stated["bytes"]:
             problems[name] = f"{name} has {size} bytes instead of {stated['bytes']}"
-        elif (limit is None or size <= limit) and digest(file) != stated["blake2b"]:
+        elif not (_as_stated(file, stated) if quick else file_digest(file) == stated["blake2b"]):
             problems[name] = f"{name} was altered"
     return problems
+
+
+def _as_stated(file: Path, stated: Mapping[str, Any]) -> bool:
+    if "crc32c" in stated:
+        return bool(lasting(file, file_crc) == stated["crc32c"])
+    return bool(lasting(file, file_digest) == stated["blake2b"])
 
 
 def publish(path: Path, info: VersionInfo, *, log: bytes = b"") -> VersionInfo:

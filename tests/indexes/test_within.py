@@ -31,6 +31,9 @@ class Allowed(MaskFilter):
     def positions(self) -> npt.NDArray[np.int64]:
         return np.flatnonzero(self._mask)
 
+    def selected(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self._mask[positions]
+
 
 class Case:
     def __init__(self, metric: Metric) -> None:

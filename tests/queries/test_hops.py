@@ -37,6 +37,9 @@ class Some:
     def positions(self) -> npt.NDArray[np.int64]:
         return self._positions
 
+    def selected(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return np.isin(positions, self._positions)
+
     def within(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
         return self._positions, N
 

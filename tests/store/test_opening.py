@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 import archindex as ax
 from archindex.core.errors import CorruptIndexError
 from archindex.datasets import Table
-from archindex.store import files
-from archindex.store.files import file_digest, lasting_digest
+from archindex.store import files, version
+from archindex.store.files import file_crc, lasting
 from archindex.store.verify import verify
 
 
@@ -24,16 +25,16 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noting(path: Path) -> str:
         names.append(path.name)
-        return file_digest(path)
+        return file_crc(path)
 
-    monkeypatch.setattr(files, "file_digest", noting)
+    monkeypatch.setattr(version, "file_crc", noting)
     return names
 
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_SETTLED", -1)
-    files._digest_as.cache_clear()
+    files._read_as.cache_clear()
 
 
 def test_files_that_do_not_change_are_read_once(index_path: Path, settled: None, read: list[str]) -> None:
@@ -62,13 +63,27 @@ def test_a_file_that_was_written_to_is_read_again(index_path: Path, settled: Non
     assert not verify(index_path).ok
 
 
-def test_a_file_that_was_just_written_is_always_read(tmp_path: Path, read: list[str]) -> None:
+def test_a_file_that_was_just_written_is_always_read(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"one")
-    first = lasting_digest(file)
+    first = lasting(file, file_crc)
     file.write_bytes(b"two")
-    assert lasting_digest(file) != first
-    assert read == ["file", "file"]
+    assert lasting(file, file_crc) != first
+
+
+def test_versions_without_crc_are_compared_by_digest(index_path: Path) -> None:
+    info = version.parse_version(index_path / "versions/000001")
+    older = replace(
+        info, files={n: {k: v for k, v in f.items() if k != "crc32c"} for n, f in info.files.items()}
+    )
+    folder = index_path / "versions/000001"
+    assert version.check_files(folder, older, quick=True) == {}
+    file = folder / "vectors.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    for one in (info, older):
+        assert list(version.check_files(folder, one, quick=True)) == ["vectors.npy"]
 
 
 def test_vectors_by_row_id_and_spaces_follow_the_log(
