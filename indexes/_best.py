@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from archindex.core.errors import ArgumentError
 from archindex.indexes._points import to_points
 from archindex.indexes._scan import distances
 from archindex.indexes._tables import Floats, Ints
@@ -33,9 +34,16 @@ class Best:
     ----------
     compared : int
         Rows compared so far.
+
+    Raises
+    ------
+    ArgumentError
+        If the query has another number of entries than the rows.
     """
 
     def __init__(self, query: Floats, k: int, vectors: Floats, ids: Ints, metric: Metric) -> None:
+        if query.shape != vectors.shape[1:]:  # compiled code would read past the ends
+            raise ArgumentError(f"queries must have {vectors.shape[1]} entries", got=len(query))
         self._query, self._k, self._vectors, self._ids, self._metric = query, k, vectors, ids, metric
         self._measure = _by_difference(query) if metric == "l2" else _by_angle(query)
         self._positions = np.empty(0, dtype=np.int64)

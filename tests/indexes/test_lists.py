@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archindex.core.errors import CorruptIndexError
+from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.core.recall import LEVELS
 from archindex.indexes import ExactIndex, HnswIndex, Metric
 from archindex.indexes.calibrate import MaskFilter, calibrate, intrinsic_dimension
@@ -218,6 +218,12 @@ def test_the_curve_falls_and_stays_positive() -> None:
     assert 0 < curve.share[-1] < curve.share[0] <= 1
     close, far = curve(np.array([-1.0, 5.0], dtype=np.float32))
     assert close > far
+
+
+def test_a_query_of_another_dimension_is_refused(case: Case) -> None:
+    short = case.vectors[0, :-1]
+    with pytest.raises(ArgumentError, match=f"{DIM} entries"):
+        case.search.among(short, 3, np.arange(10))
 
 
 def test_lists_of_format_1_are_as_if_they_were_not_there(case: Case, tmp_path: Path) -> None:

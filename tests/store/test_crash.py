@@ -1,14 +1,11 @@
-"""Killed writers and full disks: what was acknowledged stays, and what was not leaves nothing behind."""
+"""Full disks: what was acknowledged stays, and what was not leaves nothing behind."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +18,6 @@ from archindex.core.errors import IndexMissingError, StorageError
 from archindex.datasets import Table
 from archindex.store import writer
 from archindex.store.verify import verify
-
-CRASH = Path(__file__).parents[2] / "benchmarks" / "crash.py"
 
 
 @contextmanager
@@ -65,26 +60,6 @@ def strangers(path: Path, table: Table, n: int) -> list[str]:
     with ax.open(path) as index:
         known = set(index.snapshot.all_rows()["native"])
     return [native for native in table.natives if native not in known][:n]
-
-
-def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
-    out = tmp_path / "crash.json"
-    done = subprocess.run(
-        [sys.executable, CRASH, "--kills", "6", "--seed", "7", "--out", out],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads(out.read_text())["results"]
-    assert {mode: counts["kills"] for mode, counts in results.items()} == {
-        "build": 1,
-        "rebuild": 1,
-        "stream": 4,
-    }
-    assert results["stream"]["acknowledged"] > 0
-    for counts in results.values():
-        assert counts["lost"] == counts["failed_verifications"] == counts["failed_rounds"] == 0
 
 
 # What each limit stops: the notes of the build, the vectors, the catalogue half-way (1,060,864 bytes).
