@@ -88,7 +88,7 @@ def test_interrupt_is_quiet(built_index: Path) -> None:
         # A process started in the background of a shell inherits that SIGINT is ignored.
         "import signal, sys, time, archindex.api\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "def slow(path):\n"
+        "def slow(path, version=None):\n"
         "    print('ready', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"
         "archindex.api.open_index = slow\n"
