@@ -133,12 +133,7 @@ class CheckedIndex(VectorIndex):
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote; see :meth:`VectorIndex.load`."""
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if manifest.engine != cls.name:
-            raise ArgumentError(
-                f"expected a saved {cls.name} engine in {folder}", got=manifest.engine, fix="use load_index"
-            )
-        index = cls(**manifest.arguments)
+        index = cls(**read_manifest(folder, cls.name).arguments)
         index._table = IdTable(*np.load(folder / ROWS, allow_pickle=False))
         index._read(folder)
         return index

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archindex.core.errors import CorruptIndexError, IndexMissingError, IndexVersionError, StorageError
+from archindex.core.errors import (
+    ArgumentError,
+    CorruptIndexError,
+    IndexMissingError,
+    IndexVersionError,
+    StorageError,
+)
 
 FORMAT = 1
 MANIFEST = "engine.json"
@@ -56,11 +62,19 @@ def write_manifest(folder: Path, manifest: Manifest, names: Iterable[str]) -> No
     (folder / MANIFEST).write_text(_seal(content), encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, engine: str | None = None) -> Manifest:
     """Return what is in `folder`, after every file was found to be as it was written.
+
+    Parameters
+    ----------
+    folder : Path
+    engine : str, optional
+        The engine that is to be there; None: any.
 
     Raises
     ------
+    ArgumentError
+        If another engine is there.
     IndexMissingError, CorruptIndexError, IndexVersionError
         See :meth:`archindex.indexes.base.VectorIndex.load`.
     """
@@ -73,6 +87,10 @@ def read_manifest(folder: Path) -> Manifest:
             raise _damage(path, "missing")
         if _digest(path) != digest:
             raise _damage(path, "altered or truncated")
+    if engine not in (None, content["engine"]):
+        raise ArgumentError(
+            f"expected a saved {engine} engine in {folder}", got=content["engine"], fix="use load_index"
+        )
     return Manifest(content["engine"], content["arguments"])
 
 

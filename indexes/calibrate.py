@@ -15,6 +15,7 @@ from archindex.indexes._scan import rows_per_block
 from archindex.indexes._tables import Floats, Ints
 from archindex.indexes.base import Metric, Tunable
 from archindex.indexes.curve import BINS, Calibration, HitCurve
+from archindex.indexes.dimension import NEIGHBOURS, median_dimension
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import Bools, Doubles, ListSearch
 
@@ -32,8 +33,6 @@ _MARGIN: Final = 0.5
 
 _FREEST: Final = 8.0
 """Misses that may be expected over those that a level allows, at most: the curve errs on the safe side."""
-
-_NEIGHBOURS: Final = 50
 
 
 class MaskFilter:
@@ -53,22 +52,6 @@ class MaskFilter:
         """Return the allowed positions in some lists, and how many rows these hold."""
         rows = ranges(self._starts[lists], self._starts[lists + 1] - self._starts[lists])
         return rows[self._mask[rows]], len(rows)
-
-
-def intrinsic_dimension(reaches: Doubles) -> float:
-    """Return the local intrinsic dimension, in the median over rows.
-
-    Parameters
-    ----------
-    reaches : float64[m, n]
-        Ascending distances of m rows to their n nearest others, each above 0.
-
-    References
-    ----------
-    Levina and Bickel, "Maximum Likelihood Estimation of Intrinsic Dimension", NIPS 2004.
-    """
-    logs = np.log(reaches[:, -1:] / reaches[:, :-1]).mean(axis=1)
-    return float(np.median(1 / np.maximum(logs, 1e-9)))
 
 
 def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, seed: int = 0) -> Calibration:
@@ -232,9 +215,5 @@ def _nearest(
 
 
 def _dimension(away: Floats) -> float:
-    some = min(2 * _NEIGHBOURS, away.shape[1])
-    nearest = np.sqrt(np.sort(np.partition(away, some - 1, axis=1)[:, :some], axis=1))
-    # Rows of equal vectors say nothing of dimension, and float32 cannot tell close ones from equal.
-    apart = [row[row > 1e-3 * row[-1]][:_NEIGHBOURS] for row in nearest.astype(np.float64)]
-    dims = [intrinsic_dimension(row[None]) for row in apart if len(row) > 10]
-    return float(np.median(dims)) if dims else 0.0
+    some = min(2 * NEIGHBOURS, away.shape[1])
+    return median_dimension(np.sqrt(np.sort(np.partition(away, some - 1, axis=1)[:, :some], axis=1)))

@@ -137,10 +137,9 @@ class ListSearch:
             weight = weight[: len(self.lists)]
         waiting = Waiting(self.lists, query, weight, self.calibration.curve)
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
-        n_read = n_rows = in_lists = rounds = 0
-        if len(self._rest):
-            rest, n_rows = (self._rest, len(self._rest)) if allowed is None else allowed.within(self._after)
-            found.read(rest)
+        n_read = in_lists = rounds = 0
+        rest, n_rows = self._in_no_list(allowed)
+        found.read(rest)
         outside, expected = found.compared, 0.0
         while True:
             check_time()
@@ -206,9 +205,8 @@ class ListSearch:
         waiting = Waiting(lists, query, held.astype(np.float64), self.calibration.curve)
         taken, _ = waiting.take(waiting.by_bound(reach))
         positions, n_rows = self._rows(taken, allowed)
-        if len(self._rest):
-            rest, asked = (self._rest, len(self._rest)) if allowed is None else allowed.within(self._after)
-            positions, n_rows = np.concatenate([positions, rest]), n_rows + asked
+        rest, asked = self._in_no_list(allowed)
+        positions, n_rows = np.concatenate([positions, rest]), n_rows + asked
         away = np.empty(len(positions), dtype=np.float32)
         step = rows_per_block(len(query))
         for start in range(0, len(positions), step):
@@ -219,6 +217,11 @@ class ListSearch:
         ids, away = self._ids[positions[inside]], away[inside]
         order = np.lexsort((ids, away))
         return Reading(ids[order], away[order], len(taken), n_rows, len(positions), 0.0)
+
+    def _in_no_list(self, allowed: Allowed | None) -> tuple[Ints, int]:
+        if allowed is None or not len(self._rest):
+            return self._rest, len(self._rest)
+        return allowed.within(self._after)
 
     def _rows(self, lists: Ints, allowed: Allowed | None) -> tuple[Ints, int]:
         if allowed is not None:

@@ -287,12 +287,7 @@ class SpannIndex(VectorIndex):
     def load(cls, folder: Path) -> Self:
         """Open what :meth:`save` wrote; see :meth:`VectorIndex.load`."""
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if manifest.engine != cls.name:
-            raise ArgumentError(
-                f"expected a saved {cls.name} engine in {folder}", got=manifest.engine, fix="use load_index"
-            )
-        index = cls(**manifest.arguments)
+        index = cls(**read_manifest(folder, cls.name).arguments)
         if (folder / FILES[0]).exists():
             index._disk = Generation.load(folder, index._plan)
         return index

@@ -115,22 +115,26 @@ def map_array(path: Path, *, empty: bool = False) -> npt.NDArray[Any]:
 
 def file_digest(path: Path) -> str:
     """Return the BLAKE2b-128 digest of a file, hexadecimal."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return _sums(path, crc=False)["blake2b"]
 
 
 def file_crc(path: Path) -> str:
     """Return the CRC-32C of a file, hexadecimal: any flipped bit shows, in a tenth of the digest's time."""
+    return _sums(path, digest=False)["crc32c"]
+
+
+def _sums(path: Path, *, digest: bool = True, crc: bool = True) -> dict[str, str]:
+    """Return checksums of a file, which is read once."""
     from google_crc32c import extend
 
-    crc = 0
+    blake, rest = hashlib.blake2b(digest_size=16), 0
     with path.open("rb") as source:
         while chunk := source.read(_CHUNK):
-            crc = extend(crc, chunk)
-    return f"{crc:08x}"
+            if digest:
+                blake.update(chunk)
+            if crc:
+                rest = extend(rest, chunk)
+    return {"blake2b": blake.hexdigest(), "crc32c": f"{rest:08x}"}
 
 
 @lru_cache(maxsize=4096)
@@ -154,14 +158,7 @@ def lasting(path: Path, read: Callable[[Path], str]) -> str:
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Return ``{relative path: {"bytes": n, "blake2b": digest, "crc32c": crc}}`` of files below `folder`."""
     found = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {
-        p.relative_to(folder).as_posix(): {
-            "bytes": p.stat().st_size,
-            "blake2b": file_digest(p),
-            "crc32c": file_crc(p),
-        }
-        for p in found
-    }
+    return {p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, **_sums(p)} for p in found}
 
 
 def remove_tree(folder: Path) -> None:

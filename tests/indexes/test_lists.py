@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from archindex.core.errors import ArgumentError, CorruptIndexError
 from archindex.core.recall import LEVELS
 from archindex.indexes import ExactIndex, HnswIndex, Metric
-from archindex.indexes.calibrate import MaskFilter, calibrate, intrinsic_dimension
+from archindex.indexes.calibrate import MaskFilter, calibrate
 from archindex.indexes.curve import BINS, HitCurve
+from archindex.indexes.dimension import intrinsic_dimension
 from archindex.indexes.list_files import FILE, load_lists, save_lists
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import ListSearch
