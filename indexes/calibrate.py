@@ -43,10 +43,10 @@ class MaskFilter:
         counts = np.concatenate([[0], np.cumsum(mask)])
         self.expected: Doubles = np.diff(counts[starts]).astype(np.float64)
 
-    @property
-    def possible(self) -> Bools:
-        """Whether each list holds an allowed row."""
-        return self.expected > 0
+    def judged(self, lists: Ints) -> tuple[Bools, Doubles]:
+        """Return whether each of some lists holds an allowed row, and how many."""
+        expected = self.expected[lists]
+        return expected > 0, expected
 
     def within(self, lists: Ints) -> tuple[Ints, int]:
         """Return the allowed positions in some lists, and how many rows these hold."""
@@ -85,6 +85,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
     along += 0.3 * np.std(along) * rng.standard_normal(n).astype(np.float32)
     rank = np.argsort(np.argsort(along))
     cases = []
+    everywhere = np.arange(len(lists))
     hits, held = np.zeros(BINS), np.zeros(BINS)
     for i, query in enumerate(queries):
         squared, error = lists.squared(query)
@@ -96,7 +97,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
                 continue
             nearest, reach = _nearest(query, vectors, found, away[i, found], lists.metric)
             allowed = MaskFilter(mask, lists.starts)
-            at = HitCurve.bins(lists.beyond(squared, reach))
+            at = HitCurve.bins(lists.beyond(squared, reach, everywhere))
             list_of = np.searchsorted(lists.starts, nearest, side="right") - 1
             hits += np.bincount(at[list_of], minlength=BINS)
             # The rows of lists that the k-th neighbour rules out are not asked about.

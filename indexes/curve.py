@@ -69,7 +69,8 @@ class HitCurve:
     def bins(beyond: Floats) -> npt.NDArray[np.intp]:
         """Return the bin of lists that lie so many deviations out."""
         found = (beyond - np.float32(LOWEST)) * np.float32(1 / WIDTH)
-        bins: npt.NDArray[np.intp] = np.clip(found, 0, BINS - 1, out=found).astype(np.intp)
+        np.maximum(found, 0, out=found)
+        bins: npt.NDArray[np.intp] = np.minimum(found, BINS - 1, out=found).astype(np.intp)
         return bins
 
     def __call__(self, beyond: Floats) -> Doubles:

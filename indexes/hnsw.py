@@ -53,7 +53,7 @@ class HnswIndex(CheckedIndex):
     ef_construction : int
         Candidates kept while building.
     ef_search : int
-        Candidates kept while searching; never fewer than twice the nodes asked for.
+        Candidates kept while searching; never fewer than the nodes asked for and as many again, up to 16.
     """
 
     name = "hnsw"
@@ -205,7 +205,7 @@ class HnswIndex(CheckedIndex):
         return _spread(hits, to_distances(squared, queries, self._metric), owners, members, k), work
 
     def _ef(self, k: int) -> int:
-        return max(self._ef_search, 2 * k)
+        return max(self._ef_search, k + min(k, 16))
 
     def _walk(self, points: Floats, k: int, nodes: Ints | None) -> tuple[Ints, Doubles] | None:
         """Return the k nearest nodes and squared distances [m, k] as the graph finds them, or None."""

@@ -24,7 +24,6 @@ _TRAINED_ON: Final = 40
 """Vectors a centroid that k-means sees."""
 
 _ROUNDS: Final = 10
-_ALL: Final = slice(None)
 _SLACK: Final = 1e-4
 """Relative part by which radii are taken larger than they come out in float32."""
 
@@ -202,8 +201,8 @@ class Lists:
         unit = np.float32((len(point) + 8) * np.finfo(np.float32).eps)
         return np.maximum(squared, 0), unit * 2 * (self._squares + size)
 
-    def beyond(self, squared: Floats, reach: float, of: Ints | slice = _ALL) -> Floats:
-        """Return how far out of each list a ball around a query lies, in deviations of its rows.
+    def beyond(self, squared: Floats, reach: float, of: Ints) -> Floats:
+        """Return how far out of some lists a ball around a query lies, in deviations of their rows.
 
         A row at distance s from the centroid, which is at distance D from the query, is nearer to it than
         `reach` if the cosine of the angle between them at the centroid is above
@@ -212,24 +211,23 @@ class Lists:
 
         Parameters
         ----------
-        squared : float32[n_lists]
-            What `squared` gave.
+        squared : float32[n]
+            What `squared` gave for them.
         reach : float
             Radius of the ball.
-        of : int64[n] or slice
-            Only these lists.
+        of : int64[n]
+            The lists.
 
         Returns
         -------
         float32[n]
             Below 0 for a ball that holds more than half of the list.
         """
-        near = squared[of]
-        beyond: Floats = near + self._own_squares[of]
+        beyond: Floats = squared + self._own_squares[of]
         with np.errstate(over="ignore", invalid="ignore"):
             beyond -= np.float32(reach * reach)
             beyond *= self._sharpness[of]
-            beyond /= np.maximum(np.sqrt(near), np.float32(1e-30))
+            beyond /= np.maximum(np.sqrt(squared), np.float32(1e-30))
         return beyond
 
     @cached_property

@@ -29,7 +29,7 @@ LEAST_ROWS: Final = 64
 LEAST_EXPECTED: Final = 0.05
 """Allowed rows that a list is believed to hold at least where it may hold one: estimates are not proofs."""
 
-GROWTH: Final = 2.0
+GROWTH: Final = 4.0
 """Rows of a round over those of all before it, at most: the k-th distance falls as rows are read, and with it
 what is still to be read."""
 
@@ -39,13 +39,8 @@ _UNIT_ROUNDING: Final = 1e-5
 class Allowed(Protocol):
     """Which rows a filter lets through, as far as a list search asks."""
 
-    @property
-    def possible(self) -> Bools:
-        """Whether each list may hold such rows; bool[n_lists], one more where there are rows in no list."""
-
-    @property
-    def expected(self) -> Doubles:
-        """About how many each list holds; float64, as long."""
+    def judged(self, lists: Ints) -> tuple[Bools, Doubles]:
+        """Return whether each of some lists may hold such rows, and about how many; bool[n], float64[n]."""
 
     def within(self, lists: Ints) -> tuple[Ints, int]:
         """Return the positions of the rows in some lists let through, and how many were looked at."""
@@ -105,7 +100,14 @@ class ListSearch:
         return np.concatenate([self.lists.starts, np.array(rest, dtype=np.int64)])
 
     def nearest(
-        self, query: Floats, k: int, allowed: Allowed | None, *, recall: float, most: float = np.inf
+        self,
+        query: Floats,
+        k: int,
+        allowed: Allowed | None,
+        *,
+        recall: float,
+        most: float = np.inf,
+        begun: Waiting | None = None,
     ) -> Reading | None:
         """Find the rows nearest to one query among those that a filter lets through.
 
@@ -121,6 +123,8 @@ class ListSearch:
             the radii prove it.
         most : float
             Rows to read at most.
+        begun : Waiting, optional
+            What `begin` returned for this query and filter.
 
         Returns
         -------
@@ -129,13 +133,7 @@ class ListSearch:
         """
         level = self._level(recall)
         misses = None if level is None else self.calibration.misses[level] * k
-        if allowed is None:
-            weight = self.lists.sizes.astype(np.float64)
-        else:
-            possible, expected_in = allowed.possible, allowed.expected
-            weight = np.maximum(expected_in, LEAST_EXPECTED) * possible
-            weight = weight[: len(self.lists)]
-        waiting = Waiting(self.lists, query, weight, self.calibration.curve)
+        waiting = begun or self.begin(query, allowed)
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
         n_read = in_lists = rounds = 0
         rest, n_rows = self._in_no_list(allowed)
@@ -172,6 +170,18 @@ class ListSearch:
         nearest, away = found.result()
         return Reading(nearest, away, n_read, n_rows, found.compared, waiting.missed)
 
+    def begin(self, query: Floats, allowed: Allowed | None) -> Waiting:
+        """Look at where the lists lie from a query float32[dim], and at what they hold under a filter."""
+
+        def weigh(some: Ints) -> Doubles:
+            if allowed is None:
+                return self.lists.sizes[some].astype(np.float64)
+            possible, expected = allowed.judged(some)
+            weight: Doubles = np.maximum(expected, LEAST_EXPECTED) * possible
+            return weight
+
+        return Waiting(self.lists, query, weigh, self.calibration.curve)
+
     def among(self, query: Floats, k: int, positions: Ints) -> Reading:
         """Find the rows nearest to one query float32[dim] among those at some positions; proved."""
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
@@ -198,11 +208,10 @@ class ListSearch:
         Reading
             Only lists were read whose ball may reach into that of the query.
         """
-        lists, metric = self.lists, self.lists.metric
+        metric = self.lists.metric
         # Points of the cosine metric are rounded, and closer than this they say little.
         reach = radius if metric == "l2" else np.sqrt(2 * radius) + _UNIT_ROUNDING
-        held = lists.sizes > 0 if allowed is None else allowed.possible[: len(lists)]
-        waiting = Waiting(lists, query, held.astype(np.float64), self.calibration.curve)
+        waiting = self.begin(query, allowed)
         taken, _ = waiting.take(waiting.by_bound(reach))
         positions, n_rows = self._rows(taken, allowed)
         rest, asked = self._in_no_list(allowed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -15,28 +15,30 @@ from archindex.indexes.lists import Lists
 
 Doubles = npt.NDArray[np.float64]
 
-HOPELESS: Final = 0.02
-"""Lists that together are expected to hold less than this share of the misses a search may have are put
-aside: there are thousands, and their odds only fall as the k-th row comes nearer."""
-
-_ALL: Final = slice(None)
-
-LEAST_LISTS: Final = 4
+LEAST_LISTS: Final = 12
 """Lists of a first look at least."""
 
-_NEAREST: Final = 128
-"""Lists sorted first: all are, only where these hold too little."""
+NEAREST: Final = 512
+"""Lists looked at first, those whose balls are nearest: all are, only where these do not settle it."""
+
+NEAR: Final = 16
+"""Lists that say what there is near a query."""
+
+Weigh = Callable[[Ints], Doubles]
 
 
 class Waiting:
     """Lists not read yet, in the order of the last ``by_`` method called.
 
+    A filter is asked only about lists that may matter: most are too far away to.
+
     Parameters
     ----------
     lists : Lists
     query : float32[dim]
-    weight : float64[n_lists]
-        About how many allowed rows each list holds, 0 where it can hold none. Changed here.
+    weigh : callable
+        Gives about how many allowed rows each of some lists int64[n] holds, 0 where it can hold none;
+        float64[n].
     curve : HitCurve
         How likely their rows are to be near.
 
@@ -46,40 +48,68 @@ class Waiting:
         Neighbours expected in what is left, as `by_hits` last found.
     """
 
-    def __init__(self, lists: Lists, query: Floats, weight: Doubles, curve: HitCurve) -> None:
-        self._lists, self._weight, self._curve = lists, weight, curve
-        self._squared, self._error = lists.squared(query)
-        self._first: Ints = np.empty(0, dtype=np.int64)
-        # The lists that are worth a look, once most are seen not to be, and what those others may hold.
-        self._worth: Ints | None = None
-        self._hits_aside = self.missed = 0.0
+    def __init__(self, lists: Lists, query: Floats, weigh: Weigh, curve: HitCurve) -> None:
+        self._lists, self._weigh, self._curve = lists, weigh, curve
+        self._all_squared, error = lists.squared(query)
+        self._all_closest = lists.closest(self._all_squared, error)
+        # Rows of the lists outside are no nearer than this.
+        self._outside = np.inf
+        some = np.arange(len(lists))
+        if len(lists) > 2 * NEAREST:
+            some = np.argpartition(self._all_closest, NEAREST)
+            self._outside = float(self._all_closest[some[NEAREST]])
+            some = some[:NEAREST]
+        weights = weigh(some)
+        self._seen = some, weights
+        self._look_at(some, weights)
+        self._first: Ints = some[:0]
+        self.missed = 0.0
+
+    @property
+    def share(self) -> float:
+        """About which share of the rows near the query are allowed ones."""
+        some, weights = self._seen
+        squared = self._all_squared[some]
+        near = np.argpartition(squared, NEAR)[:NEAR] if len(some) > NEAR else slice(None)
+        return float(weights[near].sum() / max(1, self._lists.sizes[some[near]].sum()))
+
+    def _look_at(self, some: Ints, weights: Doubles) -> None:
+        held = np.flatnonzero(weights)
+        self._some = some = some[held]
+        self._weights = weights[held]
+        self._squared, self._closest = self._all_squared[some], self._all_closest[some]
+
+    def _look_at_all(self) -> None:
+        some = np.arange(len(self._lists))
+        weights = self._weigh(some)
+        weights[np.isinf(self._all_closest)] = 0  # taken
+        self._outside = np.inf
+        self._look_at(some, weights)
 
     def by_distance(self, wanted: float) -> int:
         """Order lists by the distance of their centroids; return how many hold `wanted` allowed rows."""
-        squared = np.where(self._weight > 0, self._squared, np.float32(np.inf))
-        if len(squared) > 4 * _NEAREST:
-            nearest = np.argpartition(squared, _NEAREST)[:_NEAREST]
-            nearest = nearest[np.argsort(squared[nearest])]
-            number = self._enough(nearest, wanted)
-            if number < _NEAREST:
-                return number
-        return self._enough(np.argsort(squared), wanted)
-
-    def _enough(self, order: npt.NDArray[np.intp], wanted: float) -> int:
-        total = np.cumsum(self._weight[order])
-        there = int(np.searchsorted(total, total[-1]))  # those behind it hold nothing
-        self._first = order[: there + (total[-1] > 0)]
-        return min(max(int(np.searchsorted(total, wanted)) + 1, LEAST_LISTS), len(self._first))
+        order = self._squared.argsort()
+        order = order[self._weights[order] > 0]
+        held = self._weights[order].cumsum()
+        enough = int(held.searchsorted(wanted)) + 1
+        if enough > len(order) and self._outside < np.inf:
+            self._look_at_all()
+            return self.by_distance(wanted)
+        self._first = order
+        return min(max(enough, LEAST_LISTS), len(order))
 
     def by_bound(self, reach: float) -> int:
         """Order lists by the least distance that their rows can have; return how many are within `reach`."""
-        within = np.flatnonzero((self._weight > 0) & (self._closest <= reach * (1 + ROUNDING)))
+        within = self._within(reach)
         self._first = within[np.argsort(self._closest[within])]
         return len(self._first)
 
-    @cached_property
-    def _closest(self) -> Floats:
-        return self._lists.closest(self._squared, self._error)
+    def _within(self, reach: float) -> Ints:
+        """Return places of the lists whose balls reach so near."""
+        reach *= 1 + ROUNDING
+        if reach >= self._outside:
+            self._look_at_all()
+        return np.flatnonzero(self._closest <= reach)
 
     def by_hits(self, reach: float, misses: float, more: float) -> int:
         """Order lists by the neighbours expected in them; return how many to read so that `misses` are left.
@@ -94,36 +124,26 @@ class Waiting:
             Factor by which estimates of allowed rows proved too low so far.
         """
         misses /= more
-        if self._worth is None or self._hits_aside > 2 * HOPELESS * misses:
-            hits = self._hits(reach)
-            self._worth = np.flatnonzero(hits > HOPELESS * misses / len(hits))
-            all_hits, hits = hits.sum(), hits[self._worth]
-            self._hits_aside = max(0.0, float(all_hits - hits.sum()))
-        else:
-            hits = self._hits(reach, self._worth)
-        order = np.argsort(hits)
-        left = np.cumsum(hits[order])  # in this list and all that are worth less
-        enough = int(np.searchsorted(left, misses - self._hits_aside, side="right"))
-        self.missed = (self._hits_aside + (float(left[enough - 1]) if enough else 0.0)) * more
-        self._first = self._worth[order[enough:][::-1]]
-        return len(self._first)
-
-    def _hits(self, reach: float, of: Ints | slice = _ALL) -> Doubles:
-        """Return the neighbours expected in some lists."""
-        hits = self._curve(self._lists.beyond(self._squared, reach, of))
-        hits *= self._weight[of]
         # The curve has a tail, of lists that are not round; what their balls rule out is none of it.
-        hits *= self._closest[of] <= reach * (1 + ROUNDING)
-        return hits
+        within = self._within(reach)
+        hits = self._curve(self._lists.beyond(self._squared[within], reach, self._some[within]))
+        hits *= self._weights[within]
+        order = hits.argsort()
+        left = hits[order].cumsum()  # in this list and all that are worth less
+        enough = int(left.searchsorted(misses, side="right"))
+        self.missed = float(left[enough - 1]) * more if enough else 0.0
+        self._first = within[order[enough:][::-1]]
+        return len(self._first)
 
     def rows(self, number: int) -> Ints:
         """Return the rows in the first lists, summed up; int64[number]."""
-        total: Ints = np.cumsum(self._lists.sizes[self._first[:number]])
+        total: Ints = self._lists.sizes[self._some[self._first[:number]]].cumsum()
         return total
 
     def take(self, number: int) -> tuple[Ints, float]:
         """Take the first lists away; return them, and the allowed rows expected in them."""
-        taken = self._first[:number]
-        weight = float(self._weight[taken].sum())
-        self._weight[taken] = 0
+        first = self._first[:number]
+        taken, weight = self._some[first], float(self._weights[first].sum())
+        self._weights[first] = 0
+        self._closest[first] = self._all_closest[taken] = np.inf
         return taken, weight

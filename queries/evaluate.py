@@ -8,7 +8,7 @@ operand is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from archindex.queries import tree
 from archindex.queries.compare import MIRRORED, OPERATORS, compare_doubles, compare_rounded, compare_wholes
 from archindex.queries.numbers import Numbers, absent, known, present
+from archindex.queries.spans import Spans, inside
 from archindex.queries.table import EXACT, Bools, Positions, Rows, Table
 from archindex.queries.text import among, places
 from archindex.queries.texts import coded, missing, ordered, passes
@@ -43,16 +44,20 @@ class Program:
 
     Parameters
     ----------
-    node : Node
-        A BOOLEAN.
+    node : Node or Spans
+        A BOOLEAN, or what to ask of number columns.
     table : Table
         The rows that it will be asked about.
     """
 
-    def __init__(self, node: tree.Node, table: Table) -> None:
+    def __init__(self, node: tree.Node | Spans, table: Table) -> None:
         self.table = table
+        conditions = Conditions(table)
+        if isinstance(node, Mapping):
+            self._checks: Sequence[Callable[[Rows], None]] = ()
+            self._truth = conditions.inside(node)
+            return
         with np.errstate(all="ignore"):
-            conditions = Conditions(table)
             self._checks = conditions.checks(node)
             self._truth = conditions.holds(node, True)
 
@@ -131,6 +136,10 @@ class Conditions:
         elif isinstance(found, Step):
             found.shared = True
         return found
+
+    def inside(self, spans: Spans) -> Truth:
+        """Return where each column lies in its span."""
+        return self._join(True, [inside(self._table[name], span) for name, span in spans.items()])
 
     def _holds(self, node: tree.Node, truth: bool) -> Truth:
         match node:

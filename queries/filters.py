@@ -131,6 +131,22 @@ class Filter:
         return self._judged[1] if counts is None else counts.astype(np.float64)
 
     @property
+    def estimated(self) -> float:
+        """Estimated matches in all, the exact number where it is known. Reads no row."""
+        count = self.count
+        return float(self.expected.sum() if count is None else count)
+
+    def judged(self, lists: Positions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        """Return `possible` and `expected` of some lists, shape (len(lists),) each."""
+        counts = self._counts
+        if counts is not None:
+            held = counts[lists]
+            return held > 0, held.astype(np.float64)
+        if "_judged" in self.__dict__ or 2 * len(lists) > len(self._filters.zones):
+            return self._judged[0][lists], self._judged[1][lists]
+        return self.predicate.judged(self._filters.zones.part(lists))
+
+    @property
     def count(self) -> int | None:
         """The exact number of matches where it is known, or two binary searches find it; else None."""
         matches = self._known
@@ -160,7 +176,8 @@ class Filter:
 
     @cached_property
     def _key(self) -> str:
-        return self.predicate.key
+        # As written: 0.0 and -0.0 are equal, and not the same.
+        return f"{self.predicate.text} {self.predicate.values}"
 
     @cached_property
     def _program(self) -> Program:

@@ -7,6 +7,7 @@ and conditions on different columns are independent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import cast
@@ -30,9 +31,10 @@ from archindex.queries.odds import (
     never_null,
     tighter,
 )
+from archindex.queries.spans import Span, Spans, chosen_codes, codes_in
 from archindex.queries.table import EXACT, Array, Bools
 from archindex.queries.text import among, places
-from archindex.queries.zones import Zones
+from archindex.queries.zones import Spread, Zone, Zones
 
 Doubles = npt.NDArray[np.float64]
 Test = Callable[[Sequence[str]], Bools]
@@ -92,7 +94,7 @@ class _Judge:
                     self.odds(node.items[-1]),
                 )
             case tree.ColumnRef():
-                return self._codes(node.name, np.array([False, True]))
+                return self.codes(node.name, np.array([False, True]))
             case tree.Constant():
                 return always(cast(bool | None, node.value))
         raise AssertionError(f"{node} is no condition")
@@ -129,7 +131,7 @@ class _Judge:
         known = self._text(node, lambda names: np.ones(len(names), dtype=np.bool_))
         return never_null(known.unknown, known.can, known.null)
 
-    def _codes(self, name: str, chosen: Bools) -> Odds:
+    def codes(self, name: str, chosen: Bools) -> Odds:
         """Return the answers to whether the code of a column is one of those `chosen`."""
         zone = self._zones[name]
         if zone.before is not None:
@@ -162,7 +164,7 @@ class _Judge:
             case tree.Constant():
                 return always(None if node.value is None else bool(test((str(node.value),))[0]))
             case tree.ColumnRef():
-                return self._codes(node.name, test(self._zones.table[node.name].categories))
+                return self.codes(node.name, test(self._zones.table[node.name].categories))
             case tree.Coalesce():
                 items = [self._text(item, test) for item in node.items]
                 return reduce(lambda rest, item: first_of(item, rest), reversed(items[:-1]), items[-1])
@@ -202,7 +204,7 @@ class _Judge:
         attribute = self._zones.table[name]
         if attribute.codes is None or self._zones[name].before is None:
             return None
-        return self._codes(name, test(attribute.low + np.arange(attribute.code_count)))
+        return self.codes(name, test(attribute.low + np.arange(attribute.code_count)))
 
     def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
         if isinstance(right, tree.Constant):
@@ -270,3 +272,59 @@ def _end(node: tree.Node) -> tuple[str, bool] | None:
     if isinstance(left, tree.ColumnRef) and isinstance(right, tree.Constant):
         return left.name, op in (">", ">=")
     return None
+
+
+def judge_spans(spans: Spans, zones: Zones) -> tuple[Bools, Doubles]:
+    """Return what `judge` does, of spans."""
+    can, share = np.ones(zones.filled.size, dtype=np.bool_), zones.sizes.astype(np.float64)
+    for name, span in spans.items():
+        possible, part = _held(zones, name, span)
+        can &= possible
+        share *= part
+    share *= can
+    if zones.filled.size == len(zones):
+        return can, share
+    all_can, all_share = np.zeros(len(zones), dtype=np.bool_), np.zeros(len(zones))
+    all_can[zones.filled], all_share[zones.filled] = can, share
+    return all_can, all_share
+
+
+def _held(zones: Zones, name: str, span: Span | frozenset[str]) -> tuple[Bools, Doubles]:
+    """Return which lists may hold a value in a span, or a word, and the share of their rows that does."""
+    zone, attribute = zones[name], zones.table[name]
+    if isinstance(span, frozenset):
+        odds = _Judge(zones).codes(name, chosen_codes(attribute, span))
+        return odds.can, odds.true
+    low, high, with_low, with_high = span
+    if zone.before is not None:
+        first, last = codes_in(attribute, span)
+        if first > last:
+            return np.zeros(zones.sizes.size, dtype=np.bool_), np.zeros(zones.sizes.size)
+        held = zone.before[last + 1] - zone.before[first]
+        return held > 0, held * zones.shares
+    can: Bools = zone.low <= high if with_high else zone.low < high
+    can &= zone.high >= low if with_low else zone.high > low
+    if not zone.whole:
+        can &= zone.there
+    if zone.spread is None:
+        return can, can.astype(np.float64)
+    half = 0.5 * (attribute.kind == "BIGINT")
+    share = _below(zone, zone.spread, high + (half if with_high else -half), high)
+    if low > -math.inf:
+        share -= _below(zone, zone.spread, low + (-half if with_low else half), np.nextafter(low, -math.inf))
+        np.maximum(share, 0.0, out=share)
+    if not zone.whole:
+        share *= zone.known
+    if low == high:
+        np.maximum(share, zones.shares, out=share)
+    return can, share
+
+
+def _below(zone: Zone, spread: Spread, value: float, least: float) -> Doubles:
+    """Return the share of each list that is less than a value; all of it where nothing is above `least`."""
+    share: Doubles = spread.rank(value) - zone.base
+    share *= zone.slope
+    np.minimum(np.maximum(share, 0.0, out=share), 1.0, out=share)
+    # The rank of a value does not tell it from the next ones, and a list may hold one value only.
+    share[zone.high <= least] = 1.0
+    return share

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from typing import TypeVar
@@ -10,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from archindex.queries import tree
 from archindex.queries.table import Bools, Positions, positions_of
 
 T = TypeVar("T")
@@ -140,15 +138,3 @@ class Memory:
             while self._bytes > self._budget:
                 _, gone = self._held.popitem(last=False)
                 self._bytes -= gone.nbytes
-
-
-def key_of(node: object) -> str:
-    """Return a text that is the same for equal trees, and for no others."""
-    if isinstance(node, tuple):
-        return f"({','.join(map(key_of, node))})"
-    if isinstance(node, re.Pattern):
-        return repr(node.pattern)
-    names = tree.field_names(node)
-    if names:
-        return f"{type(node).__name__}({','.join([key_of(getattr(node, name)) for name in names])})"
-    return repr(node)

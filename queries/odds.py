@@ -90,7 +90,7 @@ def bounded(op: tree.CompareOp, zone: Zone, value: float, whole: bool) -> Odds:
     rank = cast(Spread, zone.spread).rank(value + (0.5 if op == "<=" else -0.5) * whole)
 
     def true() -> Array:
-        share = rank - zone.base
+        share: Array = rank - zone.base
         share *= zone.slope
         share.clip(0.0, 1.0, out=share)
         # The rank of a value does not tell it from the next ones, and a list may hold one value only.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from archindex.queries import tree
 from archindex.queries.columns import Column
 from archindex.queries.compare import MIRRORED, OPERATORS
+from archindex.queries.spans import Span, Spans, chosen_codes, span_of
 from archindex.queries.table import EXACT, Array, Attribute, Bools, Positions, Table
 from archindex.queries.text import among, places
 
@@ -21,6 +22,7 @@ from archindex.queries.text import among, places
 WORTH_SORTING = 3
 # Where a larger share of the rows than this meets the condition, reading all rows takes less time.
 MAX_SHARE = 0.05
+_EACH = 1024
 
 
 class Order:
@@ -46,6 +48,8 @@ class Order:
             self.known -= int(np.count_nonzero(gone))
             rows = np.concatenate([rows[~gone], rows[gone]])
         self.rows: npt.NDArray[np.int32] = rows
+        # Side by side: in order, keys lie all over memory.
+        self._some: list[float] = self._keys[rows[: self.known : _EACH]].tolist()
 
     def part(self, span: Span) -> slice:
         """Return the part of `rows` whose values, or codes of a VARCHAR or BOOLEAN, lie in `span`."""
@@ -56,16 +60,10 @@ class Order:
     def _place(self, value: float, bisect: Callable[..., int]) -> int:
         if math.isinf(value):
             return 0 if value < 0 else self.known
-        return bisect(self.rows, value - self._base, 0, self.known, key=self._keys.item)
-
-
-class Span(NamedTuple):
-    """The numbers between two, each included or not."""
-
-    low: float
-    high: float
-    with_low: bool = True
-    with_high: bool = True
+        value -= self._base
+        block = bisect(self._some, value)
+        first, end = max(0, (block - 1) * _EACH), min(self.known, block * _EACH)
+        return bisect(self.rows, value, first, end, key=self._keys.item)
 
 
 class Condition(NamedTuple):
@@ -88,17 +86,18 @@ class Orders:
     def __init__(self, columns: Mapping[str, Column] | Table) -> None:
         self.table = columns if isinstance(columns, Table) else Table(columns)
         self._orders: dict[str, Order] = {}
-        self._asked: dict[str, set[int]] = {}
+        self._asked: dict[str, dict[int, object]] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str, node: tree.Node) -> Order | None:
+    def get(self, name: str, node: object) -> Order | None:
         """Return a column sorted, or None where too few expressions have asked for it; `node` is one."""
         found = self._orders.get(name)
         if found is not None:
             return found
         with self._lock:
-            asked = self._asked.setdefault(name, set())
-            asked.add(id(node))
+            # With the expressions themselves, so that no other gets the id of one.
+            asked = self._asked.setdefault(name, {})
+            asked[id(node)] = node
             if len(asked) < WORTH_SORTING:
                 return None
         return self.sort(name)
@@ -111,7 +110,7 @@ class Orders:
             return self._orders[name]
 
 
-def counted(node: tree.Node, orders: Orders) -> int | None:
+def counted(node: tree.Node | Spans, orders: Orders) -> int | None:
     """Return for how many rows `node` is TRUE, where it is one condition on a sorted column; else None."""
     conditions = _conditions(node, orders.table)
     if conditions is None or len(conditions) != 1:
@@ -120,7 +119,7 @@ def counted(node: tree.Node, orders: Orders) -> int | None:
     return None if order is None else _size(_parts(order, conditions[0]))
 
 
-def candidates(node: tree.Node, orders: Orders) -> Positions | None:
+def candidates(node: tree.Node | Spans, orders: Orders) -> Positions | None:
     """Return positions, ascending, among which are all rows for which `node` is TRUE.
 
     They come from the most selective condition of a conjunction on a sorted column. None where there is no
@@ -152,11 +151,18 @@ def _size(parts: Iterable[slice]) -> int:
     return sum(part.stop - part.start for part in parts)
 
 
-def _conditions(node: tree.Node, table: Table, *, partly: bool = False) -> list[Condition] | None:
+def _conditions(node: tree.Node | Spans, table: Table, *, partly: bool = False) -> list[Condition] | None:
     """Return conditions on single columns whose conjunction is `node`, or if `partly`, which it implies.
 
     Those on one column are drawn together where each is one span.
     """
+    if isinstance(node, Mapping):
+        return [
+            _coded(name, chosen_codes(table[name], span))
+            if isinstance(span, frozenset)
+            else Condition(name, (span,))
+            for name, span in node.items()
+        ]
     items = node.items if isinstance(node, tree.Junction) and node.op == "and" else (node,)
     found: dict[str, Condition] = {}
     apart: list[Condition] = []
@@ -173,17 +179,11 @@ def _conditions(node: tree.Node, table: Table, *, partly: bool = False) -> list[
                 found[condition.column] = condition
             elif len(other.spans) == 1 == len(condition.spans):
                 found[condition.column] = Condition(
-                    other.column, (_overlap(other.spans[0], condition.spans[0]),)
+                    other.column, (other.spans[0].overlap(condition.spans[0]),)
                 )
             else:
                 apart.append(condition)
     return [*found.values(), *apart]
-
-
-def _overlap(a: Span, b: Span) -> Span:
-    low = max((a.low, not a.with_low), (b.low, not b.with_low))
-    high = min((a.high, a.with_high), (b.high, b.with_high))
-    return Span(low[0], high[0], not low[1], high[1])
 
 
 def _condition(node: tree.Node, table: Table) -> Condition | None:
@@ -237,14 +237,7 @@ def _compare(node: tree.Compare, table: Table) -> Condition | None:
         place = places((str(right.value),), names)[0]
         return _coded(left.name, OPERATORS[op](2 * np.arange(len(names)), place))
     value = float_or_int(right.value)
-    spans = {
-        "=": Span(value, value),
-        "<": Span(-math.inf, value, True, False),
-        "<=": Span(-math.inf, value),
-        ">": Span(value, math.inf, False, True),
-        ">=": Span(value, math.inf),
-    }
-    return Condition(left.name, (spans[op],))
+    return Condition(left.name, (span_of(op, value),))
 
 
 def _coded(name: str, chosen: Bools) -> Condition:

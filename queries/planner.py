@@ -7,9 +7,10 @@ know what they hold without being read; see `archindex.queries.plan` for the way
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,11 @@ _EVALUATE: Final = 1.0  # the same for all rows in a row
 _START: Final = 350_000.0  # a search of lists that finds what it wants at once
 _WALK: Final = 4_000.0  # each row that the engine is asked for
 
-_WEAK: Final = 0.2
-"""Least share of the rows that a filter lets through for what the engine finds to be sieved."""
+_WEAK: Final = 0.3
+"""Share of all rows let through from which the engine is asked without a look at what is near a query."""
+
+_FAR: Final = 0.25
+"""Share of the rows near a query over that of all rows, below which those let through lie far from it."""
 
 _LARGE: Final = 1e15
 """Lists count in float32; where a query's entries are larger, all rows are compared instead."""
@@ -94,12 +98,23 @@ def filtered_search(
         If there is no such strategy or recall level.
     """
     k = check_int("k", k, low=1)
-    vectors = check_vectors("queries", queries)
     target = check_recall(recall)
     check_choice("strategy", strategy, STRATEGIES)
-    if searched.lists is not None and np.abs(vectors).max(initial=0) > _LARGE:
+    vectors, largest = _checked(queries)
+    if searched.lists is not None and largest > _LARGE:
         searched = replace(searched, lists=None)
     return _Search(vectors, k, searched, allowed, target).run(strategy)
+
+
+def _checked(queries: npt.ArrayLike) -> tuple[Floats, float]:
+    """Return queries as float32[m, d], and their largest entry; see `check_vectors` for what is refused."""
+    if isinstance(queries, np.ndarray) and queries.dtype == np.float32 and queries.ndim == 2:
+        # As they are: other checks and a copy take as long as a search of a graph.
+        largest = float(np.abs(queries).max(initial=0))
+        if largest <= _LARGE:
+            return np.ascontiguousarray(queries), largest
+    vectors = check_vectors("queries", queries)
+    return vectors, float(np.abs(vectors).max(initial=0))
 
 
 class _Search:
@@ -113,20 +128,23 @@ class _Search:
         self.estimated: float | None = None
         self.known: int | None = None
         self.seconds: dict[str, float] = {}
-        self.lists_read = self.rows_read = self.fell_back = 0
+        self.lists_read = self.rows_read = self.fell_back = self.sieved = 0
         self.missed = 0.0
         if allowed is not None:
             self.known = allowed.count
             if searched.lists is not None:
-                self.estimated = float(allowed.expected.sum()) if self.known is None else float(self.known)
+                self.estimated = allowed.estimated
 
     def run(self, asked: str) -> tuple[Found, Plan]:
-        chosen, reason = self._choose() if asked == "auto" else (self._forced(asked), "it was asked for")
+        auto = asked == "auto"
+        chosen, reason = self._choose() if auto else (self._forced(asked), "it was asked for")
         started = time.perf_counter()
         # A search of lists for all of the nearest stops by proof, as `exact` does.
         proved = chosen in ("ids", "exact") or (chosen == "lists" and self.recall == 1)
         if chosen == "lists":
-            found = self._by_lists(self.recall)
+            found = self._by_lists(self.recall, sieving=auto)
+            if 2 * self.sieved > len(self.queries):
+                chosen, reason = "engine", f"{reason}, many of those near the query"
         elif chosen == "exact" and self.searched.lists is not None:
             found = self._by_lists(1.0)
         elif chosen == "engine":
@@ -135,7 +153,8 @@ class _Search:
         else:
             found = self._by_ids()
         took = time.perf_counter() - started
-        self.seconds = {chosen: took - sum(self.seconds.values()), **self.seconds}
+        rest = took - sum(self.seconds.values()) + self.seconds.pop(chosen, 0.0)
+        self.seconds = {chosen: rest, **self.seconds}
         return found, Plan(
             strategy=chosen,
             reason=reason,
@@ -181,56 +200,84 @@ class _Search:
         if lists is None:
             return "ids", "the index is small"
         assert self.estimated is not None
-        if self.known == 0 or (self.known is None and not self.allowed.possible.any()):
+        if self.estimated == 0 and not self.allowed.possible.any():
             return "ids", "no row can satisfy the filter"
         if self._price_of_ids() <= _START:
             return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"
         if proof:
             return "exact", "bounds of the lists prove the answer"
-        if self._sieved * _WALK <= _START and lists.effort(self.recall) is not None:
-            return "engine", f"about {round(self.estimated):,} rows are allowed, many of those nearest"
         return "lists", f"about {round(self.estimated):,} rows are allowed"
 
     @property
-    def _sieved(self) -> float:
-        """Rows to ask the engine for, so that k of them are let through if they are as many as elsewhere."""
-        share = 0.0 if self.estimated is None else min(1.0, self.estimated / max(1, self.rows))
-        return np.inf if share < _WEAK else np.ceil((self.k + 3 * np.sqrt(self.k) + 3) / share)
+    def _share(self) -> float:
+        """About which share of all rows is let through."""
+        return 0.0 if self.estimated is None else min(1.0, self.estimated / max(1, self.rows))
+
+    def _wanted(self, share: float) -> float:
+        """Return the rows to ask the engine for, so that k of them are let through if a share of them is."""
+        return math.ceil((self.k + 2 * math.sqrt(self.k) + 2) / share) if share > 0 else math.inf
 
     def _price_of_ids(self) -> float:
         assert self.estimated is not None
         finding = _READ * self.estimated if self.known is not None else _EVALUATE * self.rows
         return finding + _COMPARE * self.estimated
 
-    def _by_lists(self, recall: float) -> Found:
+    def _by_lists(self, recall: float, *, sieving: bool = False) -> Found:
+        """Search the lists; where `sieving`, ask the engine instead where many rows near the query pass."""
+        lists, allowed = self.searched.lists, self.allowed
+        assert lists is not None
+        sieving = sieving and allowed is not None and lists.effort(recall) is not None
+        readings: list[Reading | None] = []
+        near: list[int] = []
+        most = 0
+        for row, query in enumerate(self.queries):
+            begun = None
+            if sieving:
+                wanted = self._wanted(self._share)
+                if self._share < _WEAK:
+                    begun = lists.begin(query, allowed)
+                    wanted = self._wanted(begun.share)
+                if wanted * _WALK <= _START:
+                    near.append(row)
+                    most = max(most, int(wanted))
+                    readings.append(None)
+                    continue
+            if begun is not None and begun.share < _FAR * self._share and self._price_of_ids() <= 2 * _START:
+                readings.append(self._among(query))
+            else:
+                readings.append(self._read(query, recall, begun))
+        self.sieved = len(near)
+        return self._sieve(near, most, readings)
+
+    def _read(self, query: Floats, recall: float, begun: Any = None) -> Reading:
+        """Search the lists for one query, or compare all that is let through where lists do not help."""
+        lists, most = self.searched.lists, float("inf")
+        assert lists is not None
+        if self.allowed is not None and self.estimated is not None:
+            most = max(20_000.0, self._price_of_ids() / (_READ + self._share * _COMPARE))
+        reading = lists.nearest(query, self.k, self.allowed, recall=recall, most=most, begun=begun)
+        if reading is None:
+            return self._among(query)
+        self.lists_read += reading.lists
+        self.rows_read += reading.rows
+        self.missed += reading.missed
+        return reading
+
+    def _among(self, query: Floats) -> Reading:
+        """Compare all that is let through with one query, which the lists do not find at once."""
         lists = self.searched.lists
         assert lists is not None
-        most = float("inf")
-        if self.allowed is not None and self.estimated is not None:
-            share = min(1.0, self.estimated / max(1, self.rows))
-            most = max(20_000.0, self._price_of_ids() / (_READ + share * _COMPARE))
-        readings: list[Reading] = []
-        for query in self.queries:
-            reading = lists.nearest(query, self.k, self.allowed, recall=recall, most=most)
-            if reading is None:
-                self.fell_back += 1
-                started = time.perf_counter()
-                assert self.allowed is not None
-                reading = lists.among(query, self.k, self._positions())
-                self.seconds["ids"] = self.seconds.get("ids", 0.0) + time.perf_counter() - started
-            readings.append(reading)
-            self.lists_read += reading.lists
-            self.rows_read += reading.rows
-            self.missed += reading.missed
-        return _joined(readings, self.k)
+        self.fell_back += 1
+        started = time.perf_counter()
+        reading = lists.among(query, self.k, self._positions())
+        self.seconds["ids"] = self.seconds.get("ids", 0.0) + time.perf_counter() - started
+        return reading
 
     def _by_engine(self) -> Found:
-        engine = self.searched.engine()
-        effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
-        if effort is not None:
-            engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
-        if self.allowed is not None and self._sieved < self.rows and not self.searched.proves:
-            return self._sieve(engine, int(self._sieved))
+        if self._share >= _WEAK and self.searched.lists is not None and not self.searched.proves:
+            m = len(self.queries)
+            return self._sieve(list(range(m)), int(self._wanted(self._share)), [None] * m)
+        engine = self._tuned()
         ids = None if self.allowed is None else self.searched.ids[self._positions()]
         found = _copy(engine_search(engine, self.queries, self.k, ids))
         exist = min(self.k, self.rows if ids is None else len(ids))
@@ -244,29 +291,38 @@ class _Search:
             self.seconds["fallback"] = time.perf_counter() - started
         return found
 
-    def _sieve(self, engine: SearchEngine, wanted: int) -> Found:
-        """Ask the engine for more than k rows; queries of which too few are let through go to the lists."""
-        allowed, lists = self.allowed, self.searched.lists
-        assert allowed is not None and lists is not None
-        found = engine_search(engine, self.queries, wanted)
+    def _tuned(self) -> SearchEngine:
+        engine = self.searched.engine()
+        effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
+        if effort is not None:
+            engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
+        return engine
+
+    def _sieve(self, rows: list[int], wanted: int, readings: list[Reading | None]) -> Found:
+        """Ask the engine for `wanted` for some queries, those without a reading, and return what all found.
+
+        Those of which fewer than k are let through go to the lists after all.
+        """
+        allowed = self.allowed
+        if not rows or allowed is None:
+            return _joined([reading for reading in readings if reading is not None], self.k)
+        started = time.perf_counter()
+        found = engine_search(self._tuned(), self.queries[rows], min(wanted, self.rows))
         there = found.ids >= 0
         inside = np.zeros(there.shape, dtype=np.bool_)
         inside[there] = allowed.selected(self.searched.positions_of(found.ids[there]))
         self.rows_read += int(there.sum())
-        readings: list[Reading] = []
-        for row, kept in enumerate(inside):
-            some = np.flatnonzero(kept)[: self.k]
-            reading: Reading = _Sieved(found.ids[row, some], found.distances[row, some])
+        self.seconds["engine"] = time.perf_counter() - started
+        for at, row in enumerate(rows):
+            some = np.flatnonzero(inside[at])[: self.k]
             if len(some) < self.k:
                 self.fell_back += 1
                 started = time.perf_counter()
-                reading = cast(Reading, lists.nearest(self.queries[row], self.k, allowed, recall=self.recall))
+                readings[row] = self._read(self.queries[row], self.recall)
                 self.seconds["lists"] = self.seconds.get("lists", 0.0) + time.perf_counter() - started
-                self.lists_read += reading.lists
-                self.rows_read += reading.rows
-                self.missed += reading.missed
-            readings.append(reading)
-        answer = _joined(readings, self.k)
+            else:
+                readings[row] = _Sieved(found.ids[at, some], found.distances[at, some])
+        answer = _joined([reading for reading in readings if reading is not None], self.k)
         return replace(
             answer, distance_computations=answer.distance_computations + found.distance_computations
         )

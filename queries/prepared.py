@@ -1,7 +1,8 @@
-"""Expressions that differ in their numbers only: checked once, and completed with the numbers of each.
+"""Expressions that differ in numbers and words only: checked once, and completed with those of each.
 
-A search loop asks for ``latency_ms < 5.31`` now and for ``latency_ms < 5.28`` next. Reading such a text takes
-as long as the search; putting numbers into one that was read before does not.
+A search loop asks for ``latency_ms < 5.31`` now and for ``latency_ms < 5.28`` next, one tenant's program for
+``owner = 'ann'`` and the next for ``owner = 'bob'``. Reading such a text takes as long as the search; putting
+numbers and words into one that was read before does not.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from collections import OrderedDict
 from typing import Final
 
 from archindex.core.errors import ArchindexError
-from archindex.queries.columns import Schema, Value
+from archindex.queries.columns import Kind, Schema, Value
 from archindex.queries.relative import Relative, compile_relative
+from archindex.queries.spans import Words
 from archindex.queries.where import Predicate, compile_where
 
 MAX_TEMPLATES: Final = 256
 MAX_LENGTH: Final = 2_000
 """Longer texts are read each time."""
 
-# Strings and quoted names are passed over; a number stands by itself, and has a point or an exponent or not.
-_NUMBER: Final = re.compile(
-    r"""'[^']*'|"[^"]*"|(?<![\w.])(?P<whole>\d+)(?P<rest>\.\d*)?(?P<power>[eE][+-]?\d+)?(?![\w.])"""
+# A word behind "=", words behind IN; other strings and quoted names are passed over. A number stands by
+# itself, and has a point or an exponent or not.
+_VALUE: Final = re.compile(
+    r"""=\s*'(?P<word>[^']*)'(?!')|\bIN\s*\((?P<words>\s*'[^']*'\s*(?:,\s*'[^']*'\s*)*)\)"""
+    r"""|'[^']*'|"[^"]*"|(?<![\w.])(?P<whole>\d+)(?P<rest>\.\d*)?(?P<power>[eE][+-]?\d+)?(?![\w.])""",
+    re.IGNORECASE,
 )
+_KINDS: Final[dict[str, Kind]] = {"d": "DOUBLE", "b": "BIGINT", "s": "VARCHAR", "w": "VARCHAR"}
 _BIGINT_DIGITS: Final = 18
 
 
@@ -44,28 +50,36 @@ class Prepared:
 
     def compile(self, text: str) -> Predicate:
         """Return the same as `compile_where`; raise what it raises."""
-        numbers: dict[str, Value] = {}
+        values: dict[str, Value | Words] = {}
         if not isinstance(text, str) or len(text) > MAX_LENGTH or "query" in text.lower():
             return compile_where(text, self._schema)
 
         def named(found: re.Match[str]) -> str:
+            if found["word"] is not None:
+                name = f"_s{len(values)}"
+                values[name] = found["word"]
+                return f"=query.{name}"
+            if found["words"] is not None:
+                name = f"_w{len(values)}"
+                values[name] = tuple(found["words"].split("'")[1::2])
+                return f"=query.{name}"
             digits = found["whole"]
             if digits is None:
                 return found[0]
             double = found["rest"] is not None or found["power"] is not None
             if not double and len(digits) > _BIGINT_DIGITS:
                 return found[0]  # it may not fit
-            name = f"_{'d' if double else 'b'}{len(numbers)}"
-            numbers[name] = float(found[0]) if double else int(digits)
+            name = f"_{'d' if double else 'b'}{len(values)}"
+            values[name] = float(found[0]) if double else int(digits)
             return f"query.{name}"
 
-        template = _NUMBER.sub(named, text)
-        if not numbers or float("inf") in numbers.values():
+        template = _VALUE.sub(named, text)
+        if not values or float("inf") in values.values():
             return compile_where(text, self._schema)
-        relative = self._template(template, tuple(numbers))
+        relative = self._template(template, tuple(values))
         if relative is None:
             return compile_where(text, self._schema)
-        return relative.bind(numbers, text)
+        return relative.bind(values, text)
 
     def _template(self, template: str, names: tuple[str, ...]) -> Relative | None:
         with self._lock:
@@ -78,12 +92,11 @@ class Prepared:
                     self._seen.clear()
                 self._seen.add(template)
                 return None
-        numbers = {name: "DOUBLE" if name[1] == "d" else "BIGINT" for name in names}
         made: Relative | None
         try:
-            made = compile_relative(template, {**self._schema, **numbers})  # type: ignore[dict-item]
+            made = compile_relative(template, {**self._schema, **{name: _KINDS[name[1]] for name in names}})
         except ArchindexError:
-            # Wrong, which only the text itself can explain, or a number where only a literal may stand.
+            # Wrong, which only the text itself can explain, or a value where only a literal may stand.
             made = None
         with self._lock:
             self._templates[template] = made

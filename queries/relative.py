@@ -19,6 +19,7 @@ import numpy as np
 from archindex.core.errors import FilterError
 from archindex.queries import tree
 from archindex.queries.columns import INT64_MAX, INT64_MIN, Kind, Schema, Value
+from archindex.queries.spans import Bound, Words, bounds_of, spans_of
 from archindex.queries.where import Predicate, column_names, query_names
 
 _OF_QUERY: Final = re.compile(r"\bquery\.", re.IGNORECASE)
@@ -44,13 +45,13 @@ class Relative:
     _tree: tree.Node = field(repr=False)
     _schema: Schema = field(repr=False)
 
-    def bind(self, row: Mapping[str, Value], text: str | None = None) -> Predicate:
+    def bind(self, row: Mapping[str, Value | Words], text: str | None = None) -> Predicate:
         """Return the filter for one row asked from.
 
         Parameters
         ----------
         row : mapping of str to value
-            At least the columns `asked`; None is NULL.
+            At least the columns `asked`; None is NULL. To be equal to several words is to be one of them.
         text : str, optional
             What the filter is to be called; None: the expression as it was given.
 
@@ -59,13 +60,26 @@ class Relative:
         FilterError
             If BIGINT arithmetic on the values goes beyond 64 bits.
         """
-        with np.errstate(all="ignore"):
-            node = self._build(row, {})
-        return Predicate(self.text if text is None else text, self._columns, node, self._schema)
+        values = tuple(row[name] for name in self.asked) if text is None else ()
+        name = self.text if text is None else text
+        spans = None if self._bounds is None else spans_of(self._bounds, row)
+
+        def build() -> tree.Node:
+            with np.errstate(all="ignore"):
+                return self._build(row, {})
+
+        if spans is not None:
+            return Predicate(name, self._columns, values, self._schema, spans, build)
+        node = build()  # at once: it may go beyond 64 bits
+        return Predicate(name, self._columns, values, self._schema, None, lambda: node)
 
     @cached_property
     def _build(self) -> _Builder:
         return _builder(self._tree) or (lambda row, made: self._tree)
+
+    @cached_property
+    def _bounds(self) -> tuple[Bound, ...] | None:
+        return bounds_of(self._tree)
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
@@ -108,7 +122,7 @@ def _compiled(text: str, columns: tuple[tuple[str, Kind], ...]) -> Relative:
     return Relative(text, tuple(sorted(asked | column_names(node))), tuple(sorted(asked)), node, schema)
 
 
-_Builder = Callable[[Mapping[str, Value], dict[int, tree.Node]], tree.Node]
+_Builder = Callable[[Mapping[str, Value | Words], dict[int, tree.Node]], tree.Node]
 """Puts the values of one row into a node; what it made of each is kept: one may stand in several places."""
 
 
@@ -133,7 +147,7 @@ def _builder(node: tree.Node) -> _Builder | None:
         return None
     kind = cast(Callable[..., tree.Node], type(node))
 
-    def build(row: Mapping[str, Value], made: dict[int, tree.Node]) -> tree.Node:
+    def build(row: Mapping[str, Value | Words], made: dict[int, tree.Node]) -> tree.Node:
         found = made.get(id(node))
         if found is None:
             values = plain.copy()
@@ -151,13 +165,18 @@ def _same(node: tree.Node) -> _Builder:
     return lambda row, made: node
 
 
-def _constant(node: tree.QueryRef, value: Value) -> tree.Constant:
+def _constant(node: tree.QueryRef, value: Value | Words) -> tree.Constant:
+    if isinstance(value, tuple):
+        return tree.Constant(node.kind, cast(Value, value))  # until `_folded` sees what is compared with it
     return tree.Constant(node.kind, None if isinstance(value, float) and math.isnan(value) else value)
 
 
 def _folded(node: tree.Node) -> tree.Node:
-    """Return a number made of literals as a literal."""
+    """Return a number made of literals as a literal, and equality with several words as IN."""
     match node:
+        case tree.Compare(left=left, right=tree.Constant(value=value)):
+            words = cast(object, value)
+            return tree.In(left, words, False) if isinstance(words, tuple) else node
         case tree.ToDouble(operand=tree.Constant(value=value)):
             return tree.Constant("DOUBLE", None if value is None else float(value))
         case tree.Math(function=name, operand=tree.Constant(value=value)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +63,11 @@ class RowFilter(Protocol):
         """Which lists may hold a match."""
 
     @property
-    def expected(self) -> npt.NDArray[np.float64]:
-        """Estimated matches of each list."""
+    def estimated(self) -> float:
+        """Estimated matches in all."""
+
+    def judged(self, lists: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        """Return which of some lists may hold a match, and the estimated matches of each."""
 
     @property
     def count(self) -> int | None:
@@ -111,8 +114,21 @@ class Reading(Protocol):
 class ListReader(Protocol):
     """The lists of an index; see `archindex.indexes.probe.ListSearch`."""
 
+    def begin(self, query: Floats, allowed: RowFilter | None) -> Any:
+        """Return a search as far as it goes without reading rows, for `nearest` to go on with.
+
+        Its `share` says about which share of the rows near the query is let through.
+        """
+
     def nearest(
-        self, query: Floats, k: int, allowed: RowFilter | None, *, recall: float, most: float = ...
+        self,
+        query: Floats,
+        k: int,
+        allowed: RowFilter | None,
+        *,
+        recall: float,
+        most: float = ...,
+        begun: Any = ...,
     ) -> Reading | None:
         """Return the nearest rows that the filter lets through; None if more than `most` had to be read."""
 

@@ -108,6 +108,11 @@ class Attribute:
             codes |= np.negative((~self.valid).view(np.int8)).astype(narrow)
         return codes
 
+    @cached_property
+    def exact(self) -> bool:
+        """Whether a BIGINT column has codes, and a DOUBLE holds each of its values."""
+        return self.codes is not None and max(abs(end) for end in self.bounds or (0,)) <= EXACT
+
     @property
     def code_count(self) -> int:
         """How many codes a column of codes may have."""

@@ -31,20 +31,21 @@ What is allowed means what it means in DuckDB 2, with these differences:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from archindex.core.errors import ArgumentError, FilterError
 from archindex.queries import tree
-from archindex.queries.columns import Column, Schema
+from archindex.queries.columns import Column, Schema, Value
 from archindex.queries.evaluate import Program
-from archindex.queries.judge import judge
-from archindex.queries.memory import key_of
+from archindex.queries.judge import judge, judge_spans
 from archindex.queries.motif import is_motif
 from archindex.queries.orders import Orders, candidates, counted
+from archindex.queries.spans import Spans, Words, bounds_of, plain, spans_of
 from archindex.queries.table import Table, positions_of
 from archindex.queries.zones import Zones
 
@@ -59,12 +60,25 @@ class Predicate:
         The expression as it was given.
     columns : tuple of str
         The names of the columns used, in ascending order.
+    values : tuple of value
+        Those of the row asked from that the text does not show; see `archindex.queries.relative`.
     """
 
     text: str
     columns: tuple[str, ...]
-    _tree: tree.Node = field(repr=False)
+    values: tuple[Value | Words, ...]
     _schema: Schema = field(repr=False)
+    _spans: Spans | None = field(repr=False)
+    _build: Callable[[], tree.Node] = field(repr=False, compare=False)
+
+    @cached_property
+    def _tree(self) -> tree.Node:
+        return self._build()
+
+    def _for(self, table: Table) -> tree.Node | Spans:
+        """Return what to ask of a table: mere spans where that is all there is."""
+        spans = plain(self._spans, table)
+        return self._tree if spans is None else spans
 
     def mask(self, columns: Mapping[str, Column] | Table) -> npt.NDArray[np.bool_]:
         """Return the rows for which the expression is TRUE.
@@ -132,19 +146,20 @@ class Predicate:
 
     def possible(self, zones: Zones) -> npt.NDArray[np.bool_]:
         """Return which lists may hold a match, shape (L,): False is proved by what the lists hold."""
-        return judge(self._tree, zones)[0]
+        return self.judged(zones)[0]
 
     def expected(self, zones: Zones) -> npt.NDArray[np.float64]:
         """Return the estimated matches of each list, shape (L,); 0 where none is possible."""
-        return judge(self._tree, zones)[1]
+        return self.judged(zones)[1]
 
     def judged(self, zones: Zones) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         """Return what `possible` and `expected` do, in the time of one of them."""
-        return judge(self._tree, zones)
+        asked = self._for(zones.table)
+        return judge_spans(asked, zones) if isinstance(asked, Mapping) else judge(asked, zones)
 
     def count(self, orders: Orders) -> int | None:
         """Return how many rows match where one condition on one sorted column is all there is; else None."""
-        return counted(self._tree, orders)
+        return counted(self._for(orders.table), orders)
 
     def candidates(self, orders: Orders) -> npt.NDArray[np.int64] | None:
         """Return row positions, ascending, with all matches among them, from one sorted column; else None.
@@ -152,12 +167,7 @@ class Predicate:
         Where the expression is a conjunction, they are those of its most selective condition on a sorted
         column, and `selected` decides among them.
         """
-        return candidates(self._tree, orders)
-
-    @property
-    def key(self) -> str:
-        """A text that expressions share which differ only in how they are written."""
-        return key_of(self._tree)
+        return candidates(self._for(orders.table), orders)
 
     def program(self, table: Table) -> Program:
         """Return the expression compiled for a table, the same for every call.
@@ -169,14 +179,14 @@ class Predicate:
         ArgumentError
             If a column is not of the type it was compiled for, or the columns used differ in length.
         """
-        return table.once(self._tree, lambda: self._compile(table))
+        return table.once(self, lambda: self._compile(table))
 
     def _compile(self, table: Table) -> Program:
         for name in self.columns:
             kind = table[name].kind
             if kind != self._schema[name]:
                 raise ArgumentError(f"column {name} must be {self._schema[name]}", got=kind)
-        return Program(self._tree, table)
+        return Program(self._for(table), table)
 
 
 def compile_where(text: str, schema: Schema) -> Predicate:
@@ -207,7 +217,9 @@ def compile_where(text: str, schema: Schema) -> Predicate:
         raise FilterError(
             "expected a filter without 'query.': no row is asked from here", got=f"query.{min(asked)}"
         )
-    return Predicate(text, tuple(sorted(column_names(node))), node, dict(schema))
+    bounds = bounds_of(node)
+    spans = None if bounds is None else spans_of(bounds, {})
+    return Predicate(text, tuple(sorted(column_names(node))), (), dict(schema), spans, lambda: node)
 
 
 def query_names(node: object) -> set[str]:

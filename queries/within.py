@@ -101,7 +101,7 @@ def range_search(
         recall=1.0,
         rows=n,
         allowed=known if positions is None else len(positions),
-        estimated=float(allowed.expected.sum()) if allowed is not None and by_lists else None,
+        estimated=allowed.estimated if allowed is not None and by_lists else None,
         queries=len(vectors),
         k=limit,
         lists_read=sum(reading.lists for reading in readings),

@@ -6,6 +6,7 @@ Small materialized aggregates, as Moerkotte called them (VLDB 1998); here a list
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from archindex.queries.table import EXACT, Array, Attribute, Table
 
 Counts = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 # Of a column of at most so many different codes, the rows of each code are counted in each list.
 MAX_COUNTED = 64
@@ -57,7 +59,16 @@ class Spread:
 
 
 class Zone:
-    """What is known of one column in each list that has rows, K of them.
+    """What is known of one column in each list that has rows, K of them. Made by `Zone.of`.
+
+    Parameters
+    ----------
+    facts : ndarray of float64, shape (K, 5)
+        `low`, `high`, `null`, `base` and `slope` of each list side by side: some lists are taken at once.
+    counts : ndarray of int32, shape (K, C + 1), or None
+        `before`, the other way round.
+    spread : Spread or None
+        See below.
 
     Attributes
     ----------
@@ -66,75 +77,103 @@ class Zone:
         Whole numbers beyond 2**53 are widened to the next DOUBLE, so that the bounds hold.
     null : ndarray of float64, shape (K,)
         Share of the rows that is NULL.
-    known, gone, there : ndarray of shape (K,)
-        Share that is not NULL; whether something is NULL; whether something is not.
+    base, slope : ndarray of float64, shape (K,)
+        With a `spread`: about ``(spread.rank(x) - base) * slope`` of what is not NULL is less than x.
+    gone : ndarray of bool, shape (K,)
+        Whether something is NULL.
     whole : bool
         Whether nothing at all is NULL.
     before : ndarray of int32, shape (C + 1, K), or None
         Rows of all lesser codes, for each code and after the last, where the codes are few.
     spread : Spread or None
         Of a number that is not counted: how the values of all rows are spread.
-    base, slope : ndarray of float64, shape (K,)
-        With a `spread`: about ``(spread.rank(x) - base) * slope`` of what is not NULL is less than x.
     """
 
-    def __init__(self, attribute: Attribute, cuts: Array, sizes: Array) -> None:
-        self.before: Counts | None = None
-        codes = attribute.codes
-        absent = attribute.absent
-        self.null: Doubles = np.zeros(sizes.size)
-        if absent is not None:
-            self.null = np.add.reduceat(absent, cuts, dtype=np.int32) / sizes
-        if codes is not None:
-            self._of_codes(attribute, codes, cuts, sizes)
-        elif attribute.kind == "DOUBLE":
-            # fmin and fmax pass over NaN, which is NULL; where there is nothing else, no comparison holds.
-            self.low, self.high = (f.reduceat(attribute.values, cuts) for f in (np.fmin, np.fmax))
-            nothing = np.isnan(self.low)
-            self.low[nothing], self.high[nothing] = np.inf, -np.inf
-        else:
-            self._of_wide(attribute, cuts)
-        self.known: Doubles = 1.0 - self.null
+    def __init__(self, facts: Doubles, counts: Counts | None, spread: Spread | None) -> None:
+        self._facts, self._counts, self.spread = facts, counts, spread
+        self.low, self.high, self.null, self.base, self.slope = np.ascontiguousarray(facts.T)
+        self.before = None if counts is None else counts.T
         self.gone = self.null > 0
         self.whole = not self.gone.any()
-        self.there = self.low <= self.high
-        self.spread: Spread | None = None
-        if attribute.kind in ("DOUBLE", "BIGINT") and self.before is None and self.there.any():
+
+    @cached_property
+    def known(self) -> Doubles:
+        """Share that is not NULL; float64[K]."""
+        known: Doubles = 1.0 - self.null
+        return known
+
+    @cached_property
+    def there(self) -> Array:
+        """Whether something is not NULL; bool[K]."""
+        return np.asarray(self.low <= self.high)
+
+    @classmethod
+    def of(cls, attribute: Attribute, cuts: Array, sizes: Array) -> Zone:
+        """Read a column, whose lists begin at `cuts` int64[K]."""
+        codes, absent = attribute.codes, attribute.absent
+        counts: Counts | None = None
+        facts = np.zeros((sizes.size, 5))
+        if absent is not None:
+            facts[:, 2] = np.add.reduceat(absent, cuts, dtype=np.int32) / sizes
+        if codes is not None:
+            low, high = _ends_of_codes(attribute, codes, cuts)
+            counts = _counts_of(attribute, codes, sizes)
+        elif attribute.kind == "DOUBLE":
+            # fmin and fmax pass over NaN, which is NULL; where there is nothing else, no comparison holds.
+            low, high = (f.reduceat(attribute.values, cuts) for f in (np.fmin, np.fmax))
+            nothing = np.isnan(low)
+            low[nothing], high[nothing] = np.inf, -np.inf
+        else:
+            low, high = _wide_ends(attribute, cuts, facts[:, 2] == 1)
+        facts[:, 0], facts[:, 1] = low, high
+        spread: Spread | None = None
+        if attribute.kind in ("DOUBLE", "BIGINT") and counts is None and (low <= high).any():
             # A whole number stands for the unit around it, and one DOUBLE for next to nothing.
             unit = 0.5 if attribute.kind == "BIGINT" else 0.0
-            self.spread = Spread(attribute, unit)
-            self.base = self.spread.rank(self.low - unit)
-            width = self.spread.rank(self.high + unit) - self.base
-            self.slope = 1.0 / np.maximum(width, np.finfo(np.float64).tiny)
+            spread = Spread(attribute, unit)
+            facts[:, 3] = spread.rank(low - unit)
+            width = spread.rank(high + unit) - facts[:, 3]
+            facts[:, 4] = 1.0 / np.maximum(width, np.finfo(np.float64).tiny)
+        return cls(facts, counts, spread)
 
-    def _of_codes(self, attribute: Attribute, codes: Array, cuts: Array, sizes: Array) -> None:
-        # As an unsigned number the code -1, NULL, is the largest, and as a signed one the smallest.
-        unsigned = np.dtype(f"u{codes.itemsize}")
-        low = np.minimum.reduceat(codes.view(unsigned), cuts).astype(np.float64)
-        high = np.maximum.reduceat(codes, cuts).astype(np.float64)
-        nothing = high < 0
-        self.low = np.where(nothing, np.inf, low + attribute.low)
-        self.high = np.where(nothing, -np.inf, high + attribute.low)
-        if attribute.kind == "BIGINT" and max(abs(x) for x in attribute.bounds or (0, 0)) > EXACT:
-            self.low, self.high = widened(self.low, self.high)
-        kinds = attribute.code_count
-        if kinds <= MAX_COUNTED:
-            lists = np.repeat(np.arange(sizes.size) * (kinds + 1) + 1, sizes)
-            counted = np.bincount(lists + codes, minlength=sizes.size * (kinds + 1))
-            by_code = counted.reshape(sizes.size, kinds + 1)[:, 1:].T
-            self.before = np.zeros((kinds + 1, sizes.size), dtype=np.int32)
-            np.cumsum(by_code, axis=0, out=self.before[1:])
+    def take(self, places: Places) -> Zone:
+        """Return the same of some lists only, in their order."""
+        counts = None if self._counts is None else self._counts.take(places, axis=0)
+        return Zone(self._facts.take(places, axis=0), counts, self.spread)
 
-    def _of_wide(self, attribute: Attribute, cuts: Array) -> None:
-        low = high = attribute.values
-        gone = np.zeros(cuts.size, dtype=np.bool_)
-        if attribute.valid is not None:
-            limits = np.iinfo(np.int64)
-            low, high = (np.where(attribute.valid, attribute.values, x) for x in (limits.max, limits.min))
-            gone = self.null == 1
-        least = np.minimum.reduceat(low, cuts).astype(np.float64)
-        most = np.maximum.reduceat(high, cuts).astype(np.float64)
-        self.low, self.high = widened(np.where(gone, np.inf, least), np.where(gone, -np.inf, most))
+
+def _ends_of_codes(attribute: Attribute, codes: Array, cuts: Array) -> tuple[Doubles, Doubles]:
+    # As an unsigned number the code -1, NULL, is the largest, and as a signed one the smallest.
+    unsigned = np.dtype(f"u{codes.itemsize}")
+    least = np.minimum.reduceat(codes.view(unsigned), cuts).astype(np.float64)
+    most = np.maximum.reduceat(codes, cuts).astype(np.float64)
+    nothing = most < 0
+    low = np.where(nothing, np.inf, least + attribute.low)
+    high = np.where(nothing, -np.inf, most + attribute.low)
+    if attribute.kind == "BIGINT" and max(abs(x) for x in attribute.bounds or (0, 0)) > EXACT:
+        return widened(low, high)
+    return low, high
+
+
+def _counts_of(attribute: Attribute, codes: Array, sizes: Array) -> Counts | None:
+    """Return in each list the rows of all lesser codes, for each code and after the last; None: too many."""
+    kinds = attribute.code_count
+    if kinds > MAX_COUNTED:
+        return None
+    lists = np.repeat(np.arange(sizes.size) * (kinds + 1) + 1, sizes)
+    counted = np.bincount(lists + codes, minlength=sizes.size * (kinds + 1)).reshape(-1, kinds + 1)
+    counted[:, 0] = 0  # NULL
+    return counted.cumsum(axis=1, dtype=np.int32)
+
+
+def _wide_ends(attribute: Attribute, cuts: Array, gone: Array) -> tuple[Doubles, Doubles]:
+    low = high = attribute.values
+    if attribute.valid is not None:
+        limits = np.iinfo(np.int64)
+        low, high = (np.where(attribute.valid, attribute.values, x) for x in (limits.max, limits.min))
+    least = np.minimum.reduceat(low, cuts).astype(np.float64)
+    most = np.maximum.reduceat(high, cuts).astype(np.float64)
+    return widened(np.where(gone, np.inf, least), np.where(gone, -np.inf, most))
 
 
 class Zones:
@@ -195,7 +234,40 @@ class Zones:
                 raise ArgumentError(f"expected a column of {self.starts[-1]} rows", got=len(attribute.values))
             if self.filled.size == 0:
                 raise ArgumentError("expected rows", got=0)
-            found = self._zones[name] = Zone(attribute, self.starts[self.filled], self.sizes)
+            found = self._zones[name] = Zone.of(attribute, self.starts[self.filled], self.sizes)
+        return found
+
+    def part(self, lists: Places) -> Zones:
+        """Return the same of some lists only, in their order."""
+        return _Part(self, lists)
+
+    @cached_property
+    def places(self) -> Places:
+        """Place of each list among those that have rows, -1 where it has none; int64[L]."""
+        places = np.full(len(self), -1)
+        places[self.filled] = np.arange(self.filled.size)
+        return places
+
+
+class _Part(Zones):
+    def __init__(self, whole: Zones, lists: Places) -> None:
+        self._whole, self._lists = whole, len(lists)
+        self.table, self._zones = whole.table, {}
+        if whole.filled.size == len(whole):
+            self.filled, self._at = np.arange(len(lists)), lists
+        else:
+            at = whole.places[lists]
+            self.filled = np.flatnonzero(at >= 0)
+            self._at = at[self.filled]
+        self.sizes, self.shares = whole.sizes[self._at], whole.shares[self._at]
+
+    def __len__(self) -> int:
+        return self._lists
+
+    def __getitem__(self, name: str) -> Zone:
+        found = self._zones.get(name)
+        if found is None:
+            found = self._zones[name] = self._whole[name].take(self._at)
         return found
 
 

@@ -130,9 +130,8 @@ class TooFew(MaskFilter):
         self.lists = self.expected > 0
         self.expected = self.expected / 100
 
-    @property
-    def possible(self) -> npt.NDArray[np.bool_]:
-        return self.lists
+    def judged(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        return self.lists[lists], self.expected[lists]
 
 
 def test_wrong_estimates_cost_no_recall(case: Case) -> None:
@@ -243,8 +242,10 @@ def test_how_far_out_a_ball_lies() -> None:
     assert abs(np.median(lists.dimensions) - 7.5) < 1
     query = cloud[order[5]]
     squared, _ = lists.squared(query)
-    assert (np.diff([lists.beyond(squared, reach) for reach in (0.5, 1.0, 2.0)], axis=0) < 0).all()
-    some = np.array([3, 1])
-    assert np.array_equal(lists.beyond(squared, 1.0, some), lists.beyond(squared, 1.0)[some])
+    everywhere = np.arange(len(lists))
+    further = [lists.beyond(squared, reach, everywhere) for reach in (0.5, 1.0, 2.0)]
+    assert (np.diff(further, axis=0) < 0).all()
+    some, out = np.array([3, 1]), lists.beyond(squared, 1.0, everywhere)
+    assert np.array_equal(lists.beyond(squared[some], 1.0, some), out[some])
     other = (lists.centroids.mean(axis=1) > 20) != (query.mean() > 20)
-    assert lists.beyond(squared, 1.0)[other].min() > lists.beyond(squared, 1.0)[~other].max()
+    assert out[other].min() > out[~other].max()

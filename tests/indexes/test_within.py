@@ -28,6 +28,14 @@ class Allowed(MaskFilter):
         super().__init__(mask, starts)
         self.count = int(mask.sum()) if known else None
 
+    @property
+    def estimated(self) -> float:
+        return float(self.expected.sum())
+
+    @property
+    def possible(self) -> npt.NDArray[np.bool_]:
+        return self.expected > 0
+
     def positions(self) -> npt.NDArray[np.int64]:
         return np.flatnonzero(self._mask)
 

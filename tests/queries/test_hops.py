@@ -33,6 +33,10 @@ class Some:
         self.count = len(positions)
         self.expected = np.array([float(len(positions))])
         self.possible = self.expected > 0
+        self.estimated = float(len(positions))
+
+    def judged(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        return self.possible[lists], self.expected[lists]
 
     def positions(self) -> npt.NDArray[np.int64]:
         return self._positions

@@ -69,9 +69,16 @@ class Rows:
     def possible(self) -> npt.NDArray[np.bool_]:
         return self.expected > 0
 
+    @property
+    def estimated(self) -> float:
+        return float(self.expected.sum())
+
     @cached_property
     def expected(self) -> npt.NDArray[np.float64]:
         return np.diff(np.searchsorted(self._rows, [0, len(VECTORS)])).astype(np.float64)
+
+    def judged(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        return self.possible[lists], self.expected[lists]
 
     def positions(self) -> npt.NDArray[np.int64]:
         return self._rows
@@ -113,8 +120,20 @@ class Lists:
     reached: float = 0.95
     asked: list[float] = field(default_factory=list)
 
+    share: float = 0.0
+
+    def begin(self, query: npt.NDArray[np.float32], allowed: Any) -> Lists:
+        return self
+
     def nearest(
-        self, query: npt.NDArray[np.float32], k: int, allowed: Any, *, recall: float, most: float = np.inf
+        self,
+        query: npt.NDArray[np.float32],
+        k: int,
+        allowed: Any,
+        *,
+        recall: float,
+        most: float = np.inf,
+        begun: Lists | None = None,
     ) -> Reading | None:
         self.asked.append(recall)
         rows = np.arange(len(VECTORS)) if allowed is None else allowed.positions()
@@ -180,6 +199,22 @@ def test_what_the_engine_finds_is_sieved_under_a_weak_filter() -> None:
         assert (taken.strategy, taken.fell_back, lists.asked) == ("engine", 0, [])
         assert np.array_equal(found.ids, apart * truth.ids + 3)
         assert np.array_equal(found.distances, truth.distances)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
+def test_many_allowed_rows_near_a_query_are_left_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(planner, "_START", 50 * planner._WALK)
+    monkeypatch.setattr(planner, "_COMPARE", 1e9)
+    engine, lists = TunableEngine(), Lists(share=share)
+    rows = np.arange(0, len(VECTORS), 4)
+    found, taken = filtered_search(QUERIES, 3, replace(index(engine), lists=lists), Rows(rows))
+    assert taken.strategy == ("engine" if share > 0.5 else "lists")
+    assert ("near the query" in taken.reason) == (share > 0.5)
+    assert engine.effort == (7 if share > 0.5 else 0)
+    assert len(lists.asked) == (taken.fell_back if share > 0.5 else 5)
+    assert_true_neighbours(found, 3, rows)
 
 
 def test_queries_of_which_the_sieve_leaves_too_few_go_to_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,13 +65,43 @@ def test_texts_of_any_kind(text: str) -> None:
         assert _outcome(lambda: prepared.compile(text)) == _outcome(lambda: compile_where(text, SCHEMA))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text IN ('a', 'b') AND x < 1",
+        "text = 'a' AND text in('b')",
+        "text NOT IN ('a', 'b')",
+        "NOT text IN ('a') OR text IN ('b', 'a')",
+        "text = 'it''s' OR text IN ('it''s', 'b')",
+        "coalesce(text, 'b') IN ('a', 'b')",
+        "coalesce(text, 'b') = 'b'",
+        "text >= 'a' AND text <> 'b' AND 'a' < text",
+        "'a' IN ('a', 'b') AND 'b' = 'b'",
+        "text IN ('a', NULL) OR text IN ()",
+        "x IN ('a', 'b')",
+        "text IN ('', ' ', 'IN (1)')",
+    ],
+)
+def test_words_are_put_in_as_numbers_are(text: str) -> None:
+    name = next(name for name, kind in SCHEMA.items() if kind == "VARCHAR")
+    number = next(name for name, kind in SCHEMA.items() if kind == "DOUBLE")
+    words = sorted({word for word in COLUMNS[name].categories if "'" not in word})
+    prepared = Prepared(SCHEMA)
+    for shift in range(4):
+        a, b = words[shift % len(words)], words[-1 - shift % len(words)]
+        other = re.sub(r"\btext\b", name, re.sub(r"\bx\b", number, text))
+        other = other.replace("'a'", f"'{a}'").replace("'b'", f"'{b}'")
+        expected = _outcome(lambda other=other: compile_where(other, SCHEMA))
+        assert _outcome(lambda other=other: prepared.compile(other)) == expected
+
+
 def test_the_text_and_the_message_are_those_of_the_text() -> None:
     name = next(name for name, kind in SCHEMA.items() if kind == "DOUBLE")
     prepared = Prepared(SCHEMA)
     for number in ("1.5", "2.5", "3.5"):
         assert prepared.compile(f"{name} < {number}").text == f"{name} < {number}"
-    assert prepared.compile(f"{name} < 1.5").key != prepared.compile(f"{name} < 2.5").key
-    assert prepared.compile(f"{name} < 1.5").key == compile_where(f"{name} < 1.5", SCHEMA).key
+    assert prepared.compile(f"{name} < 1.5") != prepared.compile(f"{name} < 2.5")
+    assert prepared.compile(f"{name} < 1.5")._tree == compile_where(f"{name} < 1.5", SCHEMA)._tree
     with pytest.raises(FilterError, match="1e999"):
         prepared.compile(f"{name} < 1e999")
     with pytest.raises(ArchindexError, match="nonsense"):

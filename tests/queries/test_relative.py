@@ -95,7 +95,7 @@ def test_it_says_which_columns_it_needs() -> None:
 
 def test_arithmetic_on_its_values_is_done_once() -> None:
     bound = compile_relative("x < 0.5 * query.x + query.n", SCHEMA).bind({"x": 3.0, "n": 1})
-    assert bound.key == compile_where("x < 2.5", SCHEMA).key
+    assert bound._tree == compile_where("x < 2.5", SCHEMA)._tree
 
 
 @pytest.mark.parametrize(
