@@ -171,7 +171,7 @@ class MemoryPlanned(Protocol):
     """An engine that says before it is built how much memory it will take."""
 
     def expected_memory(self, n: int) -> int:
-        """Return what `VectorIndex.memory_bytes` will say of `n` rows, within 10 %.
+        """Return what `VectorIndex.memory_bytes` will say of `n` rows, within 10 % if nothing else is said.
 
         It holds for an engine that was saved and loaded, as it is in an index. It does not know how many of
         the rows are equal, which saves some engines memory.

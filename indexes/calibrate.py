@@ -27,6 +27,9 @@ _BATCHES: Final = 5
 """Times as many queries show what the engine finds."""
 
 _K: Final = 10
+_FIRST_LISTS: Final = 4
+"""Fewer than a search reads at once, so that what is learned holds for more neighbours as well."""
+
 _SHARES: Final = (0.001, 0.01, 0.1, 0.5)
 _MARGIN: Final = 0.5
 """Share of the misses that a level allows which calibration may use up; filters differ from those tried."""
@@ -110,7 +113,7 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
         share = _MARGIN * (1 - target)
         while True:
             misses[level] = scale * share
-            search = ListSearch(lists, vectors, ids, Calibration(curve, misses))
+            search = ListSearch(lists, vectors, ids, Calibration(curve, misses), first_lists=_FIRST_LISTS)
             if scale < 1e-4 or _worst(search, cases, target) >= 1 - share:
                 break
             scale *= 0.6

@@ -52,8 +52,8 @@ def choose_engine(
 
     Few rows are compared one by one. Otherwise it is the fastest engine whose memory is within the limit:
     HNSW, then IVF of a byte an entry (SQ8), then of 2 bits an entry (OPQ), both re-ranked by the full
-    vectors, which stay in their file. Where the intrinsic dimension is high, lists and graphs leave little
-    out, and a scan of all codes (SQ8, else PQ) takes their place.
+    vectors, which stay in their file, then lists on disk (SPANN). Where the intrinsic dimension is high,
+    lists and graphs leave little out, and a scan of all codes (SQ8, else PQ) takes their place.
 
     Parameters
     ----------
@@ -99,6 +99,7 @@ def choose_engine(
         )
     else:
         ways.insert(0, ("hnsw", {}, "HNSW"))
+        ways.append(("spann", {}, "SPANN with lists and vectors on disk"))
         why = f"{size} are slow to compare one by one, and HNSW finds nearly all neighbours fastest"
     if limit is None:
         name, arguments, what = ways[0]
@@ -117,8 +118,7 @@ def choose_engine(
     raise ArgumentError(
         f"expected a memory limit that an engine for {size} keeps",
         got=_mb(limit),
-        fix=f"{ways[least][0]} takes {_mb(needs[least])}, {ways[0][0]} {_mb(needs[0])}; "
-        "or keep the vectors on disk: engine spann",
+        fix=f"{ways[least][0]} takes {_mb(needs[least])}, {ways[0][0]} {_mb(needs[0])}",
     )
 
 

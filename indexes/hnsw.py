@@ -25,6 +25,13 @@ NODE_BYTES = 100  # of hnswlib's own tables, which its file lacks: a lock, a pla
 CALLS_PER_READ = 8  # reading a vector out of hnswlib costs as much as eight calls of a filter
 
 
+def node_bytes(width: int, links: int) -> float:
+    """Return what a node of `width` entries takes in memory, on average."""
+    # A node is on the level above with a chance of 1 / links.
+    levels = 4 + (4 * links + 4) / (links - 1)
+    return 4 * width + 8 + 8 * links + 4 + levels + NODE_BYTES
+
+
 class HnswIndex(CheckedIndex):
     """A navigable graph over the distinct vectors; rows of equal vectors share a node.
 
@@ -98,10 +105,7 @@ class HnswIndex(CheckedIndex):
 
     def expected_memory(self, n: int) -> int:
         """Return what `memory_bytes` will say; see `archindex.indexes.base.MemoryPlanned`."""
-        entries = 4 * point_dim(self._dim, self._metric) + 8
-        # A node is on the level above with a chance of 1 / links.
-        levels = 4 + (4 * self._links + 4) / (self._links - 1)
-        node = entries + 8 * self._links + 4 + levels + NODE_BYTES
+        node = node_bytes(point_dim(self._dim, self._metric), self._links)
         return round(check_int("n", n, low=0) * (node + 32))
 
     def _one(self, query: Floats, k: int) -> SearchResult | None:

@@ -26,10 +26,13 @@ FIRST_ROWS: Final = 4
 
 LEAST_ROWS: Final = 64
 
+FIRST_LISTS: Final = 12
+"""Lists of the first round at least: a round takes as long as reading so many."""
+
 LEAST_EXPECTED: Final = 0.05
 """Allowed rows that a list is believed to hold at least where it may hold one: estimates are not proofs."""
 
-GROWTH: Final = 4.0
+GROWTH: Final = 4
 """Rows of a round over those of all before it, at most: the k-th distance falls as rows are read, and with it
 what is still to be read."""
 
@@ -82,13 +85,24 @@ class ListSearch:
         What to call them in the answer.
     calibration : Calibration
         When a search may stop.
+    first_lists : int
+        Lists of the first round at least.
     """
 
-    def __init__(self, lists: Lists, vectors: Floats, ids: Ints, calibration: Calibration) -> None:
+    def __init__(
+        self,
+        lists: Lists,
+        vectors: Floats,
+        ids: Ints,
+        calibration: Calibration,
+        *,
+        first_lists: int = FIRST_LISTS,
+    ) -> None:
         self.lists = lists
         self._vectors = np.asarray(vectors)  # of a memory map: its plain array, which is faster to index
         self._ids = np.asarray(ids)
         self.calibration = calibration
+        self._first_lists = first_lists
         listed = int(lists.starts[-1])
         self._rest = np.arange(listed, len(vectors))
         self._after = np.array([len(lists)])  # as a filter counts them
@@ -143,7 +157,8 @@ class ListSearch:
             check_time()
             reach = found.reach
             if np.isinf(reach):
-                number = waiting.by_distance(max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds)
+                wanted = max(FIRST_ROWS * k, LEAST_ROWS) * 2.0**rounds
+                number = waiting.by_distance(wanted, self._first_lists)
             else:
                 if misses is None:
                     number = waiting.by_bound(reach)
@@ -154,7 +169,7 @@ class ListSearch:
                 sizes = waiting.rows(number)
                 if rounds > 1 and number and n_rows + sizes[-1] > most:
                     return None
-                number = min(number, int(np.searchsorted(sizes, max(GROWTH * in_lists, LEAST_ROWS))) + 1)
+                number = min(number, int(sizes.searchsorted(max(GROWTH * in_lists, LEAST_ROWS))) + 1)
             if not number:
                 break
             taken, weighed = waiting.take(number)
@@ -171,7 +186,7 @@ class ListSearch:
         return Reading(nearest, away, n_read, n_rows, found.compared, waiting.missed)
 
     def begin(self, query: Floats, allowed: Allowed | None) -> Waiting:
-        """Look at where the lists lie from a query float32[dim], and at what they hold under a filter."""
+        """Begin a search: look at where the lists lie from a query float32[dim], and read no row."""
 
         def weigh(some: Ints) -> Doubles:
             if allowed is None:

@@ -25,6 +25,7 @@ from archindex.core.progress import Progress
 from archindex.indexes._points import to_points
 from archindex.indexes._tables import Floats, Ints
 from archindex.indexes.base import Metric
+from archindex.indexes.hnsw import NODE_BYTES
 from archindex.indexes.postings import Coder, RecordFile, run_of
 from archindex.indexes.spann_lists import BLOCK, Centroids, Points, close, cut
 
@@ -203,7 +204,9 @@ class Generation:
     def memory_bytes(self) -> int:
         """Return the bytes that lie in memory as long as the index is open."""
         arrays = (self.starts, self.members, self.scales, self.origin, self.fences)
-        return int(self.centroids.graph.index_file_size()) + sum(array.nbytes for array in arrays)
+        graph = self.centroids.graph
+        nodes = NODE_BYTES * int(graph.get_current_count())
+        return int(graph.index_file_size()) + nodes + sum(array.nbytes for array in arrays)
 
     def disk_bytes(self) -> int:
         """Return the bytes of the files that are read as they are needed."""

@@ -26,7 +26,8 @@ BLOCK: Final = 1 << 16
 
 _TRAINED_ON: Final = 128
 _ROUNDS: Final = 12
-_LINKS, _EF_CONSTRUCTION = 16, 100
+LINKS: Final = 16
+_EF_CONSTRUCTION: Final = 100
 
 Mask = npt.NDArray[np.bool_]
 
@@ -100,7 +101,7 @@ class Centroids:
     def of(cls, points: Floats, seed: int) -> Centroids:
         """Put centroids float32[n, p] into a graph, by one thread, so that it is the same each time."""
         graph = hnswlib.Index("l2", points.shape[1])
-        graph.init_index(len(points), _LINKS, _EF_CONSTRUCTION, seed)
+        graph.init_index(len(points), LINKS, _EF_CONSTRUCTION, seed)
         graph.add_items(points, num_threads=1)
         return cls(graph)
 

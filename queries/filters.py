@@ -256,7 +256,7 @@ class Filter:
                 return Matches(rows, np.zeros(0, dtype=np.int64))
             some = self._candidates()
             if some is not None:
-                return Matches(rows, some[program.run(some)])
+                return Matches(rows, some if len(some) == self._found_count else some[program.run(some)])
         return Matches(rows, mask=program.run(slice(0, rows)))
 
     def _candidates(self) -> Positions | None:

@@ -277,7 +277,7 @@ def _end(node: tree.Node) -> tuple[str, bool] | None:
 def judge_spans(spans: Spans, zones: Zones) -> tuple[Bools, Doubles]:
     """Return what `judge` does, of spans."""
     can, share = np.ones(zones.filled.size, dtype=np.bool_), zones.sizes.astype(np.float64)
-    for name, span in spans.items():
+    for name, span in spans.items() if can.size else ():
         possible, part = _held(zones, name, span)
         can &= possible
         share *= part

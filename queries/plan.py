@@ -2,8 +2,8 @@
 
 ``engine``
     The engine of the index, a graph or quantised lists, where there is no filter. Fast; may miss rows. Under
-    a filter that lets many rows through it is asked for more than k, of which those that satisfy the filter
-    are kept; a query of which too few are goes to the lists.
+    a filter that lets many rows through, or many of those near the query, it is asked for more than k, of
+    which those that satisfy the filter are kept; a query of which too few are goes to the lists.
 ``lists``
     The lists of the index, those nearest to the query first, and only rows in them that satisfy the filter.
     It stops when the neighbours expected in the lists not yet read are few enough for the recall asked for.

@@ -229,20 +229,22 @@ class _Search:
         sieving = sieving and allowed is not None and lists.effort(recall) is not None
         readings: list[Reading | None] = []
         near: list[int] = []
-        most = 0
+        most, few = 0, allowed is not None and self._price_of_ids() <= 2 * _START
         for row, query in enumerate(self.queries):
             begun = None
             if sieving:
                 wanted = self._wanted(self._share)
                 if self._share < _WEAK:
                     begun = lists.begin(query, allowed)
+                    if not few:
+                        begun.look()
                     wanted = self._wanted(begun.share)
                 if wanted * _WALK <= _START:
                     near.append(row)
                     most = max(most, int(wanted))
                     readings.append(None)
                     continue
-            if begun is not None and begun.share < _FAR * self._share and self._price_of_ids() <= 2 * _START:
+            if few and begun is not None and begun.share < _FAR * self._share:
                 readings.append(self._among(query))
             else:
                 readings.append(self._read(query, recall, begun))

@@ -29,6 +29,8 @@ _VALUE: Final = re.compile(
     r"""|'[^']*'|"[^"]*"|(?<![\w.])(?P<whole>\d+)(?P<rest>\.\d*)?(?P<power>[eE][+-]?\d+)?(?![\w.])""",
     re.IGNORECASE,
 )
+# What stands for them, as a value of the row asked from.
+_NAME: Final = re.compile(r"_[dbsw]\d+")
 _KINDS: Final[dict[str, Kind]] = {"d": "DOUBLE", "b": "BIGINT", "s": "VARCHAR", "w": "VARCHAR"}
 _BIGINT_DIGITS: Final = 18
 
@@ -44,6 +46,7 @@ class Prepared:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._taken = any(_NAME.fullmatch(name) for name in schema)
         self._templates: OrderedDict[str, Relative | None] = OrderedDict()
         self._seen: set[str] = set()
         self._lock = threading.Lock()
@@ -51,7 +54,7 @@ class Prepared:
     def compile(self, text: str) -> Predicate:
         """Return the same as `compile_where`; raise what it raises."""
         values: dict[str, Value | Words] = {}
-        if not isinstance(text, str) or len(text) > MAX_LENGTH or "query" in text.lower():
+        if not isinstance(text, str) or len(text) > MAX_LENGTH or "query" in text.lower() or self._taken:
             return compile_where(text, self._schema)
 
         def named(found: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArchindexError, FilterError
-from archindex.queries import compile_where
+from archindex.queries import Column, compile_where
 from archindex.queries.prepared import Prepared
 from archindex.testing.expressions import Sql
 from archindex.testing.filter_cases import conditions
@@ -122,3 +122,11 @@ def test_a_template_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     plain = compile_where(f"{name} < 2.25 AND {name} > -4", SCHEMA)
     assert np.array_equal(found.mask(COLUMNS), plain.mask(COLUMNS))
+
+
+def test_columns_called_as_placeholders_are() -> None:
+    prepared = Prepared({"_d0": "VARCHAR", "x": "DOUBLE"})
+    columns = {"_d0": Column.of("VARCHAR", ["a", "b"]), "x": Column.of("DOUBLE", [1.0, 2.0])}
+    for number in ("1.5", "2.5", "0.5"):
+        expected = [False, float(number) > 2]
+        assert prepared.compile(f"x < {number} AND _d0 = 'b'").mask(columns).tolist() == expected
