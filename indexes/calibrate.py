@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,10 @@ from archindex.indexes._points import to_points
 from archindex.indexes._scan import rows_per_block
 from archindex.indexes._tables import Floats, Ints
 from archindex.indexes.base import Metric, Tunable
-from archindex.indexes.curve import BINS, Calibration, HitCurve
+from archindex.indexes.curve import BINS, FEW, Calibration, HitCurve
 from archindex.indexes.dimension import NEIGHBOURS, median_dimension
 from archindex.indexes.lists import Lists
-from archindex.indexes.probe import Bools, Doubles, ListSearch
+from archindex.indexes.probe import FIRST_LISTS, Bools, Doubles, ListSearch
 
 _QUERIES: Final = 48
 _MOVED: Final = np.float32(0.7)
@@ -26,9 +27,9 @@ _MOVED: Final = np.float32(0.7)
 _BATCHES: Final = 5
 """Times as many queries show what the engine finds."""
 
-_K: Final = 10
-_FIRST_LISTS: Final = 4
-"""Fewer than a search reads at once, so that what is learned holds for more neighbours as well."""
+_K: Final = FEW
+_OF_MANY: Final = 4
+"""Lists of a first round that are to the `FEW` neighbours looked for what those of a search are to many."""
 
 _SHARES: Final = (0.001, 0.01, 0.1, 0.5)
 _MARGIN: Final = 0.5
@@ -36,6 +37,10 @@ _MARGIN: Final = 0.5
 
 _FREEST: Final = 8.0
 """Misses that may be expected over those that a level allows, at most: the curve errs on the safe side."""
+
+
+_Case = tuple[str, Floats, "MaskFilter", float]
+"""What kind of filter, a query, the filter, and the distance of the k-th row that it lets through."""
 
 
 class MaskFilter:
@@ -107,20 +112,31 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
             held += np.bincount(at, weights=allowed.expected * (closest <= reach), minlength=BINS)
             cases.append((what, query, allowed, reach))
     curve = HitCurve.counted(hits, held)
+    few, many = (
+        _misses(partial(ListSearch, lists, vectors, ids, first_lists=first), cases, curve)
+        for first in (FIRST_LISTS, _OF_MANY)
+    )
+    efforts: dict[str, int] = {}
+    if isinstance(engine, Tunable):
+        efforts = _efforts(engine, vectors, lists.metric, rng)
+    return Calibration(curve, few, many, efforts, _dimension(away))
+
+
+def _misses(
+    search: Callable[[Calibration], ListSearch], cases: Sequence[_Case], curve: HitCurve
+) -> dict[str, float]:
+    """Return for each level the largest tried share of misses expected that keeps it."""
     misses: dict[str, float] = {}
     scale = _FREEST
     for level, target in LEVELS.items():
         share = _MARGIN * (1 - target)
         while True:
             misses[level] = scale * share
-            search = ListSearch(lists, vectors, ids, Calibration(curve, misses), first_lists=_FIRST_LISTS)
-            if scale < 1e-4 or _worst(search, cases, target) >= 1 - share:
+            tried = search(Calibration(curve, misses, misses))
+            if scale < 1e-4 or _worst(tried, cases, target) >= 1 - share:
                 break
             scale *= 0.6
-    efforts: dict[str, int] = {}
-    if isinstance(engine, Tunable):
-        efforts = _efforts(engine, vectors, lists.metric, rng)
-    return Calibration(curve, misses, efforts, _dimension(away))
+    return misses
 
 
 def _efforts(engine: Tunable, vectors: Floats, metric: Metric, rng: np.random.Generator) -> dict[str, int]:
@@ -164,7 +180,7 @@ def _others(vectors: Floats, metric: Metric, rng: np.random.Generator) -> tuple[
     return points, np.array([_reach_of(reach, metric) for reach in reaches])
 
 
-def _worst(search: ListSearch, cases: list[tuple[str, Floats, MaskFilter, float]], recall: float) -> float:
+def _worst(search: ListSearch, cases: Sequence[_Case], recall: float) -> float:
     """Return the mean recall over the kind of filter that fares worst."""
     recalls: dict[str, list[float]] = {}
     for what, query, allowed, reach in cases:

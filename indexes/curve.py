@@ -18,6 +18,9 @@ WIDTH: Final = 0.1
 BINS: Final = 120
 """Bins of the curve, in deviations: from where nearly all rows are nearer to beyond what balls allow."""
 
+FEW: Final = 10
+"""Neighbours asked for that count as few."""
+
 _LEAST: Final = 1e-12
 
 
@@ -89,7 +92,9 @@ class Calibration:
         See there.
     misses : mapping of str to float
         For each level (`archindex.core.recall`), the neighbours that may be expected in unread lists, as a
-        share of k.
+        share of k, where k is `FEW` at most.
+    misses_of_many : mapping of str to float
+        The same for more: of these, the first lists read are not most of what there is to find.
     efforts : mapping of str to int
         For each level that the engine reaches without a filter, how hard it has to try; see
         `archindex.indexes.base.Tunable`.
@@ -99,5 +104,6 @@ class Calibration:
 
     curve: HitCurve
     misses: Mapping[str, float]
+    misses_of_many: Mapping[str, float]
     efforts: Mapping[str, int] = field(default_factory=dict)
     intrinsic_dimension: float = 0.0

@@ -24,6 +24,7 @@ def save_lists(folder: Path, lists: Lists, calibration: Calibration) -> None:
         "metric": lists.metric,
         "trained": lists.trained,
         "misses": dict(calibration.misses),
+        "misses_of_many": dict(calibration.misses_of_many),
         "efforts": dict(calibration.efforts),
         "intrinsic_dimension": calibration.intrinsic_dimension,
     }
@@ -54,8 +55,10 @@ def load_lists(folder: Path) -> tuple[Lists, Calibration] | None:
         if curve.shape != (BINS,):
             raise ValueError("a curve of another length")
         lists = Lists(metric=more["metric"], trained=int(more["trained"]), **content)
+        misses = more["misses"]
+        many = more.get("misses_of_many", misses)
         return lists, Calibration(
-            HitCurve(curve), more["misses"], more["efforts"], float(more["intrinsic_dimension"])
+            HitCurve(curve), misses, many, more["efforts"], float(more["intrinsic_dimension"])
         )
     except Exception as error:  # of a damaged archive, NumPy raises many kinds
         raise CorruptIndexError("expected the lists of the index", got=f"{path}: {error}") from None

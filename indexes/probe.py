@@ -14,7 +14,7 @@ from archindex.core.recall import LEVELS
 from archindex.indexes._best import Best
 from archindex.indexes._scan import distances, rows_per_block
 from archindex.indexes._tables import Floats, Ints
-from archindex.indexes.curve import Calibration
+from archindex.indexes.curve import FEW, Calibration
 from archindex.indexes.lists import Lists
 from archindex.indexes.waiting import Waiting
 
@@ -146,7 +146,8 @@ class ListSearch:
             None where more than `most` rows would have to be read.
         """
         level = self._level(recall)
-        misses = None if level is None else self.calibration.misses[level] * k
+        learned = self.calibration.misses if k <= FEW else self.calibration.misses_of_many
+        misses = None if level is None else learned[level] * k
         waiting = begun or self.begin(query, allowed)
         found = Best(query, k, self._vectors, self._ids, self.lists.metric)
         n_read = in_lists = rounds = 0

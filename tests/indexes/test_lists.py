@@ -187,6 +187,8 @@ def test_files(case: Case, tmp_path: Path) -> None:
         assert np.array_equal(getattr(lists, name), getattr(case.lists, name))
     assert (lists.metric, lists.trained) == (case.lists.metric, N)
     assert calibration.misses == case.calibration.misses
+    assert calibration.misses_of_many == case.calibration.misses_of_many
+    assert all(calibration.misses_of_many[level] <= calibration.misses[level] for level in LEVELS)
     assert calibration.efforts == case.calibration.efforts
     path = tmp_path / "lists" / FILE
     path.write_bytes(path.read_bytes()[:500])
