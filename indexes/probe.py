@@ -187,7 +187,7 @@ class ListSearch:
         return Reading(nearest, away, n_read, n_rows, found.compared, waiting.missed)
 
     def begin(self, query: Floats, allowed: Allowed | None) -> Waiting:
-        """Begin a search: look at where the lists lie from a query float32[dim], and read no row."""
+        """Look at where the lists lie from a query float32[dim], and at what they hold under a filter."""
 
         def weigh(some: Ints) -> Doubles:
             if allowed is None:

@@ -47,35 +47,28 @@ class Waiting:
 
     def __init__(self, lists: Lists, query: Floats, weigh: Weigh, curve: HitCurve) -> None:
         self._lists, self._weigh, self._curve = lists, weigh, curve
-        self._all_squared, self._error = lists.squared(query)
-        self._looked: tuple[Ints, Doubles] | None = None
-        self._first: Ints = np.empty(0, dtype=np.int64)
-        self.missed = 0.0
-
-    def look(self) -> None:
-        """Ask the filter about the lists whose balls are nearest; what comes first in every search."""
-        if self._looked is not None:
-            return
-        self._all_closest = self._lists.closest(self._all_squared, self._error)
+        self._all_squared, error = lists.squared(query)
+        self._all_closest = lists.closest(self._all_squared, error)
         # Rows of the lists outside are no nearer than this.
         self._outside = np.inf
-        some = np.arange(len(self._lists))
-        if len(some) > 2 * NEAREST:
+        some = np.arange(len(lists))
+        if len(lists) > 2 * NEAREST:
             some = np.argpartition(self._all_closest, NEAREST)
             self._outside = float(self._all_closest[some[NEAREST]])
             some = some[:NEAREST]
-        self._looked = some, self._weigh(some)
+        self._looked = some, weigh(some)
         self._look_at(*self._looked)
+        self._first: Ints = some[:0]
+        self.missed = 0.0
 
     @property
     def share(self) -> float:
         """About which share of the rows near the query are allowed ones."""
-        some = np.arange(len(self._lists)) if self._looked is None else self._looked[0]
+        some, weights = self._looked
         near: Ints = np.arange(len(some))
         if len(some) > NEAR:
             near = np.argpartition(self._all_squared[some], NEAR)[:NEAR]
-        weights = self._weigh(near) if self._looked is None else self._looked[1][near]
-        return float(weights.sum() / max(1, self._lists.sizes[some[near]].sum()))
+        return float(weights[near].sum() / max(1, self._lists.sizes[some[near]].sum()))
 
     def _look_at(self, some: Ints, weights: Doubles) -> None:
         held = np.flatnonzero(weights)
@@ -95,7 +88,6 @@ class Waiting:
 
         At least so many lists, if there are.
         """
-        self.look()
         order = self._squared.argsort()
         order = order[self._weights[order] > 0]
         held = self._weights[order].cumsum()
@@ -114,7 +106,6 @@ class Waiting:
 
     def _within(self, reach: float) -> Ints:
         """Return places of the lists whose balls reach so near."""
-        self.look()
         reach *= 1 + ROUNDING
         if reach >= self._outside:
             self._look_at_all()

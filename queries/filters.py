@@ -13,14 +13,14 @@ import numpy.typing as npt
 from archindex.core.ranges import ranges
 from archindex.queries.columns import Column, Schema, schema_of
 from archindex.queries.evaluate import Program
-from archindex.queries.memory import BITS, Matches, Memory
+from archindex.queries.memory import HELD, Matches, Memory
 from archindex.queries.orders import Orders
 from archindex.queries.prepared import Prepared
 from archindex.queries.table import Positions, Table
 from archindex.queries.where import Predicate
 from archindex.queries.zones import Zones
 
-# Bytes of answers kept: at a million rows, 500 filters.
+# Bytes of answers kept: at a million rows, 100 filters or more.
 BUDGET = 64 << 20
 # Filters kept compiled.
 MAX_FILTERS = 256
@@ -153,7 +153,7 @@ class Filter:
         return self._found_count if matches is None else matches.count
 
     def positions(self) -> npt.NDArray[np.int64]:
-        """Return the positions of all matches, ascending; not to be written to."""
+        """Return the positions of all matches, ascending."""
         return self._matches().positions()
 
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -170,7 +170,7 @@ class Filter:
         matches, starts = self._known, self._filters.zones.starts
         if matches is not None and matches.few:
             held = self._exact[lists]
-            return matches.positions()[ranges(self._ends[lists], held)], int(held.sum())
+            return matches.part(ranges(self._ends[lists], held)), int(held.sum())
         rows = ranges(starts[lists], starts[lists + 1] - starts[lists])
         return rows[self.selected(rows)], len(rows)
 
@@ -186,9 +186,9 @@ class Filter:
     @property
     def _known(self) -> Matches | None:
         """The answer if it is at hand or soon got; it must be where a row might overflow."""
-        if self.uses > 1 and self._few:
+        found = self.__dict__.get("_few_matches") or self._filters.memory.get(self._key)
+        if found is None and self.uses > 1 and self._few:
             return self._few_matches
-        found = self._filters.memory.get(self._key)
         if found is None and (self._program.checked or (self.uses >= OFTEN and not self._asked_all)):
             # Once: where they do not fit in the memory, each time would be dear.
             self._asked_all = True
@@ -201,7 +201,7 @@ class Filter:
         if self._program.checked or self._program.constant is not None:
             return False
         count = self._found_count
-        return count is not None and count <= FEW and count * BITS <= self._filters.table.rows
+        return count is not None and count <= FEW and count * HELD <= self._filters.table.rows
 
     @cached_property
     def _few_matches(self) -> Matches:

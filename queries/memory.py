@@ -13,8 +13,9 @@ from archindex.queries.table import Bools, Positions, positions_of
 
 T = TypeVar("T")
 
-# Positions take 64 bits a match, a mask one bit a row.
-BITS = 64
+# Positions are held of up to one row in so many: they take 32 bits a match, and a mask one bit a row, so five
+# times as much at most; but the matches of a list are found without asking about its other rows.
+HELD = 6
 
 
 class Matches:
@@ -37,13 +38,12 @@ class Matches:
 
     def __init__(self, rows: int, positions: Positions | None = None, mask: Bools | None = None) -> None:
         self.rows = rows
-        self._positions: Positions | None = None
+        self._positions: npt.NDArray[np.int32] | None = None
         self._bits: npt.NDArray[np.uint8] | None = None
         self.count = int(np.count_nonzero(_there(mask))) if positions is None else positions.size
-        if self.count * BITS <= rows:
+        if self.count * HELD <= rows:
             found = positions_of(_there(mask), self.count) if positions is None else positions
-            found.flags.writeable = False
-            self._positions = found
+            self._positions = found.astype(np.int32)
             return
         if mask is None:
             mask = np.zeros(rows, dtype=np.bool_)
@@ -61,12 +61,14 @@ class Matches:
         return sum(array.nbytes for array in (self._positions, self._bits) if array is not None)
 
     def positions(self) -> Positions:
-        """Return the positions of all matches, ascending; not to be written to."""
+        """Return the positions of all matches, ascending."""
         if self._bits is None:
-            return _there(self._positions)
-        found = positions_of(self.mask(), self.count)
-        found.flags.writeable = False
-        return found
+            return _there(self._positions).astype(np.int64)
+        return positions_of(self.mask(), self.count)
+
+    def part(self, places: Positions) -> Positions:
+        """Return the positions of some matches, by their places among all; where there are `few` only."""
+        return _there(self._positions)[places].astype(np.int64)
 
     def mask(self) -> Bools:
         """Return for each row whether it matches, shape (rows,)."""
@@ -86,7 +88,8 @@ class Matches:
         matches = _there(self._positions)
         if matches.size == 0:
             return np.zeros(at.size, dtype=np.bool_)
-        place = np.minimum(np.searchsorted(matches, at), matches.size - 1)
+        # Of one type: another would be made of all matches.
+        place = np.minimum(matches.searchsorted(at.astype(np.int32)), matches.size - 1)
         return np.equal(matches.take(place), at)
 
 

@@ -236,8 +236,6 @@ class _Search:
                 wanted = self._wanted(self._share)
                 if self._share < _WEAK:
                     begun = lists.begin(query, allowed)
-                    if not few:
-                        begun.look()
                     wanted = self._wanted(begun.share)
                 if wanted * _WALK <= _START:
                     near.append(row)

@@ -117,8 +117,7 @@ class ListReader(Protocol):
     def begin(self, query: Floats, allowed: RowFilter | None) -> Any:
         """Return a search as far as it goes without reading rows, for `nearest` to go on with.
 
-        Its `share` says about which share of the rows near the query is let through; better after `look`,
-        which a search has to do anyway.
+        Its `share` says about which share of the rows near the query is let through.
         """
 
     def nearest(

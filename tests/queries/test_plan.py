@@ -125,9 +125,6 @@ class Lists:
     def begin(self, query: npt.NDArray[np.float32], allowed: Any) -> Lists:
         return self
 
-    def look(self) -> None:
-        pass
-
     def nearest(
         self,
         query: npt.NDArray[np.float32],
