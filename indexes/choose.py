@@ -118,7 +118,8 @@ def choose_engine(
     raise ArgumentError(
         f"expected a memory limit that an engine for {size} keeps",
         got=_mb(limit),
-        fix=f"{ways[least][0]} takes {_mb(needs[least])}, {ways[0][0]} {_mb(needs[0])}",
+        fix=f"{ways[least][0]} takes {_mb(needs[least])}, {ways[0][0]} {_mb(needs[0])}"
+        + ("" if ways[-1][0] == "spann" else "; or keep the vectors on disk: engine spann"),
     )
 
 

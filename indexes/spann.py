@@ -181,7 +181,7 @@ class SpannIndex(VectorIndex):
         return kept + tail + (0 if self._disk is None else self._disk.memory_bytes())
 
     def expected_memory(self, n: int) -> int:
-        """Return what `memory_bytes` will say, within a fifth; see `archindex.indexes.base.MemoryPlanned`."""
+        """Return what `memory_bytes` will say, of thousands of rows within a fifth; see `MemoryPlanned`."""
         lists = check_int("n", n, low=0) / (_FULL * self._plan.list_rows)
         # Beside the centroid: where the list starts, its rows, its scale.
         return round(lists * (node_bytes(self._plan.prefix, LINKS) + 20) + 8 * n / FENCE)

@@ -45,7 +45,7 @@ class Program:
     Parameters
     ----------
     node : Node or Spans
-        A BOOLEAN, or what to ask of number columns.
+        A BOOLEAN, or what to ask of single columns.
     table : Table
         The rows that it will be asked about.
     """
@@ -138,7 +138,7 @@ class Conditions:
         return found
 
     def inside(self, spans: Spans) -> Truth:
-        """Return where each column lies in its span."""
+        """Return where each column lies in its span, or is one of its words."""
         return self._join(True, [inside(self._table[name], span) for name, span in spans.items()])
 
     def _holds(self, node: tree.Node, truth: bool) -> Truth:

@@ -94,7 +94,7 @@ class _Judge:
                     self.odds(node.items[-1]),
                 )
             case tree.ColumnRef():
-                return self.codes(node.name, np.array([False, True]))
+                return _codes(self._zones, node.name, np.array([False, True]))
             case tree.Constant():
                 return always(cast(bool | None, node.value))
         raise AssertionError(f"{node} is no condition")
@@ -131,40 +131,13 @@ class _Judge:
         known = self._text(node, lambda names: np.ones(len(names), dtype=np.bool_))
         return never_null(known.unknown, known.can, known.null)
 
-    def codes(self, name: str, chosen: Bools) -> Odds:
-        """Return the answers to whether the code of a column is one of those `chosen`."""
-        zone = self._zones[name]
-        if zone.before is not None:
-            edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2).tolist()
-            runs = [zone.before[stop] - zone.before[first] for first, stop in edges]
-            held = reduce(np.add, runs) if runs else np.zeros_like(zone.before[0])
-            other = zone.before[-1] - held
-            share = held * self._zones.shares
-            return Odds(held > 0, other > 0, zone.gone, share, zone.known - share)
-        attribute, there = self._zones.table[name], zone.there
-        low, high = (
-            np.where(there, end - attribute.low, 0).astype(np.int64) for end in (zone.low, zone.high)
-        )
-
-        def within(counts: Array) -> Array:
-            """Return what the codes of each list, from its least to its greatest, sum up to."""
-            before = np.concatenate(([0], np.cumsum(counts)))
-            summed: Array = np.where(there, before[high + 1] - before[low], 0)
-            return summed
-
-        held = within(chosen)
-        # In a list, codes are as frequent as they are over all rows.
-        share = zone.known * within(chosen * attribute.frequencies)
-        share /= np.maximum(within(attribute.frequencies), 1)
-        return Odds(held > 0, there & (held < high - low + 1), zone.gone, share, zone.known - share)
-
     def _text(self, node: tree.Node, test: Test) -> Odds:
         """Return the answers to whether the string of `node` passes `test`."""
         match node:
             case tree.Constant():
                 return always(None if node.value is None else bool(test((str(node.value),))[0]))
             case tree.ColumnRef():
-                return self.codes(node.name, test(self._zones.table[node.name].categories))
+                return _codes(self._zones, node.name, test(self._zones.table[node.name].categories))
             case tree.Coalesce():
                 items = [self._text(item, test) for item in node.items]
                 return reduce(lambda rest, item: first_of(item, rest), reversed(items[:-1]), items[-1])
@@ -204,7 +177,7 @@ class _Judge:
         attribute = self._zones.table[name]
         if attribute.codes is None or self._zones[name].before is None:
             return None
-        return self.codes(name, test(attribute.low + np.arange(attribute.code_count)))
+        return _codes(self._zones, name, test(attribute.low + np.arange(attribute.code_count)))
 
     def _compare_text(self, op: tree.CompareOp, left: tree.Node, right: tree.Node) -> Odds:
         if isinstance(right, tree.Constant):
@@ -261,6 +234,32 @@ class _Judge:
         return Odds(can, cannot, null.can, share, null.false - share)
 
 
+def _codes(zones: Zones, name: str, chosen: Bools) -> Odds:
+    """Return the answers to whether the code of a column is one of those `chosen`."""
+    zone = zones[name]
+    if zone.before is not None:
+        edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2).tolist()
+        runs = [zone.before[stop] - zone.before[first] for first, stop in edges]
+        held = reduce(np.add, runs) if runs else np.zeros_like(zone.before[0])
+        other = zone.before[-1] - held
+        share = held * zones.shares
+        return Odds(held > 0, other > 0, zone.gone, share, zone.known - share)
+    attribute, there = zones.table[name], zone.there
+    low, high = (np.where(there, end - attribute.low, 0).astype(np.int64) for end in (zone.low, zone.high))
+
+    def within(counts: Array) -> Array:
+        """Return what the codes of each list, from its least to its greatest, sum up to."""
+        before = np.concatenate(([0], np.cumsum(counts)))
+        summed: Array = np.where(there, before[high + 1] - before[low], 0)
+        return summed
+
+    held = within(chosen)
+    # In a list, codes are as frequent as they are over all rows.
+    share = zone.known * within(chosen * attribute.frequencies)
+    share /= np.maximum(within(attribute.frequencies), 1)
+    return Odds(held > 0, there & (held < high - low + 1), zone.gone, share, zone.known - share)
+
+
 def _end(node: tree.Node) -> tuple[str, bool] | None:
     """Return the column that a comparison with a literal bounds, and whether from below; else None."""
     if not isinstance(node, tree.Compare) or node.op in ("=", "<>"):
@@ -293,7 +292,7 @@ def _held(zones: Zones, name: str, span: Span | frozenset[str]) -> tuple[Bools, 
     """Return which lists may hold a value in a span, or a word, and the share of their rows that does."""
     zone, attribute = zones[name], zones.table[name]
     if isinstance(span, frozenset):
-        odds = _Judge(zones).codes(name, chosen_codes(attribute, span))
+        odds = _codes(zones, name, chosen_codes(attribute, span))
         return odds.can, odds.true
     low, high, with_low, with_high = span
     if zone.before is not None:

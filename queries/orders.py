@@ -58,8 +58,6 @@ class Order:
         return slice(first, max(first, last))
 
     def _place(self, value: float, bisect: Callable[..., int]) -> int:
-        if math.isinf(value):
-            return 0 if value < 0 else self.known
         value -= self._base
         block = bisect(self._some, value)
         first, end = max(0, (block - 1) * _EACH), min(self.known, block * _EACH)

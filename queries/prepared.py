@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from archindex.core.errors import ArchindexError
+from archindex.core.errors import ArchindexError, FilterError
 from archindex.queries.columns import Kind, Schema, Value
 from archindex.queries.relative import Relative, compile_relative
 from archindex.queries.spans import Words
@@ -27,10 +27,10 @@ MAX_LENGTH: Final = 2_000
 _VALUE: Final = re.compile(
     r"""=\s*'(?P<word>[^']*)'(?!')|\bIN\s*\((?P<words>\s*'[^']*'\s*(?:,\s*'[^']*'\s*)*)\)"""
     r"""|'[^']*'|"[^"]*"|(?<![\w.])(?P<whole>\d+)(?P<rest>\.\d*)?(?P<power>[eE][+-]?\d+)?(?![\w.])""",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 # What stands for them, as a value of the row asked from.
-_NAME: Final = re.compile(r"_[dbsw]\d+")
+_NAME: Final = re.compile(r"_[dbsw]\d", re.IGNORECASE)
 _KINDS: Final[dict[str, Kind]] = {"d": "DOUBLE", "b": "BIGINT", "s": "VARCHAR", "w": "VARCHAR"}
 _BIGINT_DIGITS: Final = 18
 
@@ -46,7 +46,6 @@ class Prepared:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._taken = any(_NAME.fullmatch(name) for name in schema)
         self._templates: OrderedDict[str, Relative | None] = OrderedDict()
         self._seen: set[str] = set()
         self._lock = threading.Lock()
@@ -54,18 +53,21 @@ class Prepared:
     def compile(self, text: str) -> Predicate:
         """Return the same as `compile_where`; raise what it raises."""
         values: dict[str, Value | Words] = {}
-        if not isinstance(text, str) or len(text) > MAX_LENGTH or "query" in text.lower() or self._taken:
+        if not isinstance(text, str) or len(text) > MAX_LENGTH:
+            return compile_where(text, self._schema)
+        if "query" in text.lower() or _NAME.search(text):
             return compile_where(text, self._schema)
 
         def named(found: re.Match[str]) -> str:
+            # With space around it: what stood beside the value is to be no part of it, as in "!IN" and 'a'b.
             if found["word"] is not None:
                 name = f"_s{len(values)}"
                 values[name] = found["word"]
-                return f"=query.{name}"
+                return f"= query.{name} "
             if found["words"] is not None:
                 name = f"_w{len(values)}"
                 values[name] = tuple(found["words"].split("'")[1::2])
-                return f"=query.{name}"
+                return f" = query.{name} "
             digits = found["whole"]
             if digits is None:
                 return found[0]
@@ -74,7 +76,7 @@ class Prepared:
                 return found[0]  # it may not fit
             name = f"_{'d' if double else 'b'}{len(values)}"
             values[name] = float(found[0]) if double else int(digits)
-            return f"query.{name}"
+            return f" query.{name} "
 
         template = _VALUE.sub(named, text)
         if not values or float("inf") in values.values():
@@ -82,7 +84,10 @@ class Prepared:
         relative = self._template(template, tuple(values))
         if relative is None:
             return compile_where(text, self._schema)
-        return relative.bind(values, text)
+        try:
+            return relative.bind(values, text)
+        except FilterError:
+            return compile_where(text, self._schema)  # which says it when rows are looked at
 
     def _template(self, template: str, names: tuple[str, ...]) -> Relative | None:
         with self._lock:

@@ -174,9 +174,13 @@ def _constant(node: tree.QueryRef, value: Value | Words) -> tree.Constant:
 def _folded(node: tree.Node) -> tree.Node:
     """Return a number made of literals as a literal, and equality with several words as IN."""
     match node:
-        case tree.Compare(left=left, right=tree.Constant(value=value)):
+        case tree.Compare(op=op, left=left, right=tree.Constant(value=value)):
             words = cast(object, value)
-            return tree.In(left, words, False) if isinstance(words, tuple) else node
+            if not isinstance(words, tuple):
+                return node
+            if op != "=":
+                raise FilterError("expected to be equal to one of several words", got=op)
+            return tree.In(left, words, False)
         case tree.ToDouble(operand=tree.Constant(value=value)):
             return tree.Constant("DOUBLE", None if value is None else float(value))
         case tree.Math(function=name, operand=tree.Constant(value=value)):

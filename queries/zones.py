@@ -45,7 +45,8 @@ class Spread:
         ends = np.clip(np.array(attribute.bounds, dtype=np.float64), limits.min, limits.max)
         sample = np.sort(np.clip(values.astype(np.float64), *ends))
         ends += (-unit, unit)
-        inner = np.quantile(sample, np.linspace(0, 1, QUANTILES + 1)) if sample.size else ends
+        with np.errstate(over="ignore"):  # between the largest numbers of both signs
+            inner = np.quantile(sample, np.linspace(0, 1, QUANTILES + 1)) if sample.size else ends
         self._knots: Doubles = np.unique(np.concatenate([ends, inner]))
         sides = [np.searchsorted(sample, self._knots, side=side) for side in ("left", "right")]
         # Half of what is equal lies below. A little more at each knot, so that ranks always ascend.

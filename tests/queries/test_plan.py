@@ -232,6 +232,18 @@ def test_queries_of_which_the_sieve_leaves_too_few_go_to_the_lists(monkeypatch: 
     assert_true_neighbours(found, 3, rows)
 
 
+def test_a_query_that_falls_back_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "_START", 1e9)
+    monkeypatch.setattr(planner, "_COMPARE", 1e9)
+    searched = replace(index(TunableEngine()), lists=Lists(gives_up=True))
+    rows = np.setdiff1d(np.arange(len(VECTORS)), np.unique(exact().search(QUERIES, 30).ids))
+    found, taken = filtered_search(QUERIES, 3, searched, Rows(rows))
+    assert (taken.strategy, taken.fell_back) == ("engine", 5)
+    assert set(taken.seconds) == {"engine", "lists", "ids"}
+    assert all(seconds >= 0 for seconds in taken.seconds.values())
+    assert_true_neighbours(found, 3, rows)
+
+
 def test_lists_that_would_read_too_much_leave_it_to_the_rows_themselves() -> None:
     searched = replace(index(Engine()), lists=Lists(gives_up=True))
     found, taken = filtered_search(QUERIES, 3, searched, Rows(np.arange(150)), strategy="lists")
@@ -344,6 +356,12 @@ def test_one_query_vector_and_no_allowed_row() -> None:
     assert np.isposinf(found.distances).all()
     assert found.counts.tolist() == [0]
     assert taken.distance_computations == 0
+
+
+def test_matrices_are_queries_too() -> None:
+    masked = np.ma.masked_array(QUERIES)
+    found, _ = filtered_search(masked, 3, index(Engine()), Rows(np.arange(50)))
+    assert_true_neighbours(found, 3, np.arange(50))
 
 
 def test_recalls_have_names() -> None:

@@ -53,7 +53,7 @@ def test_same_rows_as_the_text(sql: Sql, numbers: list[str]) -> None:
 
 
 @unhurried
-@given(text=st.text(st.sampled_from("ab1.50 e<>=-+*/()'\"querynotandin,_x"), max_size=30))
+@given(text=st.text(st.sampled_from("ab1.50 e<>=-+*/()'\"querynotandin,_x!"), max_size=30))
 @example("x < 1 -- 2")
 @example("x < /* 3 */ 1")
 @example("x1 < 1")
@@ -80,6 +80,18 @@ def test_texts_of_any_kind(text: str) -> None:
         "text IN ('a', NULL) OR text IN ()",
         "x IN ('a', 'b')",
         "text IN ('', ' ', 'IN (1)')",
+        "text !IN ('a')",
+        "text !IN ('a', 'b') AND x < 1",
+        "text >IN ('a')",
+        "text =IN ('a')",
+        "text = 'a'b",
+        "text = 'a'AND x < 1",
+        "_s0 = 'a'",
+        "_w0 IN ('a')",
+        "_D0 < 1.5",
+        "x < \u0663",
+        "text \u0130N ('a')",
+        "900000000000000000 * 100 > x",
     ],
 )
 def test_words_are_put_in_as_numbers_are(text: str) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archindex.queries import Column, Filters, Schema, compile_where
+from archindex.queries.filters import Filter
 from archindex.queries.orders import Orders
+from archindex.queries.relative import compile_relative
 from archindex.queries.spans import Span
 from archindex.queries.table import Table
 from archindex.queries.zones import Zones
@@ -136,6 +138,9 @@ def test_a_sorted_column_finds_every_part(kind: str) -> None:
     table = Table({"x": column})
     order = Orders(table).sort("x")
     held = np.where(there, values / 4 if kind == "DOUBLE" else values, np.nan)
+    held[:4] = held[:4] if kind == "BIGINT" else [np.inf, -np.inf, np.inf, np.nan]
+    if kind == "DOUBLE":
+        order = Orders(Table({"x": Column.of("DOUBLE", held.tolist())})).sort("x")
     ends = [-np.inf, -60, -50, -12.5, -12.4, 0, 3, 12.25, 49, 60, np.inf]
     for low, high in ((a, b) for a in ends for b in ends if a <= b):
         for with_low in (True, False):
@@ -146,3 +151,13 @@ def test_a_sorted_column_finds_every_part(kind: str) -> None:
                 found = order.rows[order.part(Span(low, high, with_low, with_high))]
                 if low < high or (with_low and with_high):
                     assert sorted(found.tolist()) == np.flatnonzero(inside).tolist()
+
+
+def test_infinite_values_are_compared_as_any_other() -> None:
+    columns = {"x": Column.of("DOUBLE", [1.0, np.inf, -np.inf, np.inf, np.nan, *map(float, range(200))])}
+    filters = Filters(columns, np.array([0, 205]))
+    filters.orders.sort("x")
+    for op, value, true in ((">=", np.inf, 2), ("=", np.inf, 2), ("=", -np.inf, 1), ("<", np.inf, 202)):
+        bound = compile_relative(f"x {op} query.x", filters.schema).bind({"x": value})
+        assert Filter(bound, filters).count == true
+        assert len(Filter(bound, filters).positions()) == true
