@@ -15,7 +15,7 @@ from archindex.indexes._points import to_points
 from archindex.indexes._scan import rows_per_block
 from archindex.indexes._tables import Floats, Ints
 from archindex.indexes.base import Metric, Tunable
-from archindex.indexes.curve import BINS, FEW, Calibration, HitCurve
+from archindex.indexes.curve import BINS, FEW, MANY, Calibration, HitCurve
 from archindex.indexes.dimension import NEIGHBOURS, median_dimension
 from archindex.indexes.lists import Lists
 from archindex.indexes.probe import FIRST_LISTS, Bools, Doubles, ListSearch
@@ -28,6 +28,7 @@ _BATCHES: Final = 5
 """Times as many queries show what the engine finds."""
 
 _K: Final = FEW
+_KS: Final = (FEW, MANY)
 _OF_MANY: Final = 4
 """Lists of a first round that are to the `FEW` neighbours looked for what those of a search are to many."""
 
@@ -116,10 +117,10 @@ def calibrate(lists: Lists, vectors: Floats, ids: Ints, engine: object = None, s
         _misses(partial(ListSearch, lists, vectors, ids, first_lists=first), cases, curve)
         for first in (FIRST_LISTS, _OF_MANY)
     )
-    efforts: dict[str, int] = {}
+    efforts: tuple[dict[str, int], dict[str, int]] = {}, {}
     if isinstance(engine, Tunable):
         efforts = _efforts(engine, vectors, lists.metric, rng)
-    return Calibration(curve, few, many, efforts, _dimension(away))
+    return Calibration(curve, few, many, *efforts, _dimension(away))
 
 
 def _misses(
@@ -139,31 +140,37 @@ def _misses(
     return misses
 
 
-def _efforts(engine: Tunable, vectors: Floats, metric: Metric, rng: np.random.Generator) -> dict[str, int]:
-    """Return the least effort with which the engine surely reaches each level.
+def _efforts(
+    engine: Tunable, vectors: Floats, metric: Metric, rng: np.random.Generator
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the least effort with which the engine surely reaches each level, for `FEW` and for `MANY`.
 
     A graph fails on few queries, but fails there altogether: so more are asked than of lists, and what they
     show is taken two standard errors lower.
     """
     points, reaches = zip(*(_others(vectors, metric, rng) for _ in range(_BATCHES)), strict=True)
-    queries, reach = np.concatenate(points), np.concatenate(reaches)[:, None]
-    efforts: dict[str, int] = {}
+    queries, reach = np.concatenate(points), np.concatenate(reaches)
     before = engine.effort
-    for effort in engine.efforts:
-        engine.effort = effort
-        recall = (engine.search(queries, _K).distances <= reach).mean(axis=1)
-        mean, error = recall.mean(), recall.std() / np.sqrt(len(recall))
-        for level, target in LEVELS.items():
-            if mean >= 1 - _MARGIN * (1 - target) and mean - 2 * error >= target:
-                efforts.setdefault(level, effort)
-        if len(efforts) == len(LEVELS):
-            break
+    found: list[dict[str, int]] = []
+    for k, within in zip(_KS, reach.T, strict=True):
+        efforts: dict[str, int] = {}
+        for effort in engine.efforts:
+            engine.effort = effort
+            near = engine.search(queries, min(k, len(vectors))).distances
+            recall = (near <= within[:, None]).mean(axis=1)
+            mean, error = recall.mean(), recall.std() / np.sqrt(len(recall))
+            for level, target in LEVELS.items():
+                if mean >= 1 - _MARGIN * (1 - target) and mean - 2 * error >= target:
+                    efforts.setdefault(level, effort)
+            if len(efforts) == len(LEVELS):
+                break
+        found.append(efforts)
     engine.effort = before
-    return efforts
+    return found[0], found[1]
 
 
 def _others(vectors: Floats, metric: Metric, rng: np.random.Generator) -> tuple[Floats, Doubles]:
-    """Return vectors like the rows but not among them, and the distance of each to its k-th row.
+    """Return vectors like the rows but not among them, and how far each has its k-th row, for `_KS`.
 
     A row itself is a node of the graph, from which a search finds its neighbours more easily than from
     where no row is. So it is moved, as one of its neighbours lies from another.
@@ -175,9 +182,10 @@ def _others(vectors: Floats, metric: Metric, rng: np.random.Generator) -> tuple[
     points: Floats = rows + _MOVED * (vectors[near[:, some // 2]] - vectors[near[:, some]])
     squared, everyone = _squared(points, vectors, metric), np.arange(len(vectors))
     reaches = [
-        _nearest(at, vectors, everyone, row, metric)[1] for at, row in zip(points, squared, strict=True)
+        [_reach_of(_nearest(at, vectors, everyone, row, metric, k)[1], metric) for k in _KS]
+        for at, row in zip(points, squared, strict=True)
     ]
-    return points, np.array([_reach_of(reach, metric) for reach in reaches])
+    return points, np.array(reaches)
 
 
 def _worst(search: ListSearch, cases: Sequence[_Case], recall: float) -> float:
@@ -220,17 +228,17 @@ def _squared(queries: Floats, vectors: Floats, metric: Metric) -> Floats:
 
 
 def _nearest(
-    query: Floats, vectors: Floats, rows: Ints, squared: Floats, metric: Metric
+    query: Floats, vectors: Floats, rows: Ints, squared: Floats, metric: Metric, k: int = _K
 ) -> tuple[Ints, float]:
-    """Return the `_K` nearest of `rows` and the distance of the last, in points, measured by difference.
+    """Return the k nearest of `rows` and the distance of the last, in points, measured by difference.
 
     `squared` comes from a product and has lost its digits where rows crowd far from the origin.
     """
-    some = min(len(rows), 8 * _K)
+    some = min(len(rows), 8 * k)
     rows = rows[np.argpartition(squared, some - 1)[:some]]
     gap = to_points(vectors[rows], metric) - to_points(query[None], metric)
     exact = np.einsum("ij,ij->i", gap, gap)
-    order = np.argsort(exact)[:_K]
+    order = np.argsort(exact)[:k]
     return rows[order], float(np.sqrt(exact[order[-1]]))
 
 

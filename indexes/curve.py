@@ -21,6 +21,9 @@ BINS: Final = 120
 FEW: Final = 10
 """Neighbours asked for that count as few."""
 
+MANY: Final = 100
+"""Neighbours asked for that the engine's effort is learned for as well."""
+
 _LEAST: Final = 1e-12
 
 
@@ -95,7 +98,7 @@ class Calibration:
         share of k, where k is `FEW` at most.
     misses_of_many : mapping of str to float
         The same for more: of these, the first lists read are not most of what there is to find.
-    efforts : mapping of str to int
+    efforts, efforts_of_many : mapping of str to int
         For each level that the engine reaches without a filter, how hard it has to try; see
         `archindex.indexes.base.Tunable`.
     intrinsic_dimension : float
@@ -106,4 +109,5 @@ class Calibration:
     misses: Mapping[str, float]
     misses_of_many: Mapping[str, float]
     efforts: Mapping[str, int] = field(default_factory=dict)
+    efforts_of_many: Mapping[str, int] = field(default_factory=dict)
     intrinsic_dimension: float = 0.0

@@ -26,6 +26,7 @@ def save_lists(folder: Path, lists: Lists, calibration: Calibration) -> None:
         "misses": dict(calibration.misses),
         "misses_of_many": dict(calibration.misses_of_many),
         "efforts": dict(calibration.efforts),
+        "efforts_of_many": dict(calibration.efforts_of_many),
         "intrinsic_dimension": calibration.intrinsic_dimension,
     }
     arrays = {name: getattr(lists, name) for name in _ARRAYS}
@@ -57,8 +58,14 @@ def load_lists(folder: Path) -> tuple[Lists, Calibration] | None:
         lists = Lists(metric=more["metric"], trained=int(more["trained"]), **content)
         misses = more["misses"]
         many = more.get("misses_of_many", misses)
+        efforts = more["efforts"]
         return lists, Calibration(
-            HitCurve(curve), misses, many, more["efforts"], float(more["intrinsic_dimension"])
+            HitCurve(curve),
+            misses,
+            many,
+            efforts,
+            more.get("efforts_of_many", efforts),
+            float(more["intrinsic_dimension"]),
         )
     except Exception as error:  # of a damaged archive, NumPy raises many kinds
         raise CorruptIndexError("expected the lists of the index", got=f"{path}: {error}") from None

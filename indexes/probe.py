@@ -14,7 +14,7 @@ from archindex.core.recall import LEVELS
 from archindex.indexes._best import Best
 from archindex.indexes._scan import distances, rows_per_block
 from archindex.indexes._tables import Floats, Ints
-from archindex.indexes.curve import FEW, Calibration
+from archindex.indexes.curve import FEW, MANY, Calibration
 from archindex.indexes.lists import Lists
 from archindex.indexes.waiting import Waiting
 
@@ -254,9 +254,17 @@ class ListSearch:
         positions = ranges(self.lists.starts[lists], self.lists.sizes[lists])
         return positions, len(positions)
 
-    def effort(self, recall: float) -> int | None:
-        """Return how hard the engine has to try for a recall; None if it does not reach it."""
-        return self.calibration.efforts.get(self._level(recall) or "")
+    def effort(self, recall: float, k: int) -> int | None:
+        """Return how hard the engine has to try for a recall of k; None if it does not reach it."""
+        level = self._level(recall) or ""
+        few, many = self.calibration.efforts.get(level), self.calibration.efforts_of_many.get(level)
+        if few is None or k <= FEW:
+            return few
+        if many is None:
+            return None
+        if k > MANY:
+            return max(few, many) * k // MANY
+        return few + max(0, many - few) * (k - FEW) // (MANY - FEW)
 
     @staticmethod
     def _level(recall: float) -> str | None:

@@ -194,7 +194,7 @@ class _Search:
                 return "exact", "a proof is asked for" if asked else "the engine of this index is exact"
             if lists is None:
                 return "engine", "there is no filter"
-            if lists.effort(self.recall) is None:
+            if lists.effort(self.recall, self.k) is None:
                 return "lists", "the engine does not reach this recall on these vectors"
             return "engine", "there is no filter"
         if lists is None:
@@ -226,7 +226,7 @@ class _Search:
         """Search the lists; where `sieving`, ask the engine instead where many rows near the query pass."""
         lists, allowed = self.searched.lists, self.allowed
         assert lists is not None
-        sieving = sieving and allowed is not None and lists.effort(recall) is not None
+        sieving = sieving and allowed is not None
         readings: list[Reading | None] = []
         near: list[int] = []
         most, few = 0, allowed is not None and self._price_of_ids() <= 2 * _START
@@ -237,7 +237,7 @@ class _Search:
                 if self._share < _WEAK:
                     begun = lists.begin(query, allowed)
                     wanted = self._wanted(begun.share)
-                if wanted * _WALK <= _START:
+                if wanted * _WALK <= _START and lists.effort(recall, int(wanted)) is not None:
                     near.append(row)
                     most = max(most, int(wanted))
                     readings.append(None)
@@ -277,7 +277,7 @@ class _Search:
         if self._share >= _WEAK and self.searched.lists is not None and not self.searched.proves:
             m = len(self.queries)
             return self._sieve(list(range(m)), int(self._wanted(self._share)), [None] * m)
-        engine = self._tuned()
+        engine = self._tuned(self.k)
         ids = None if self.allowed is None else self.searched.ids[self._positions()]
         found = _copy(engine_search(engine, self.queries, self.k, ids))
         exist = min(self.k, self.rows if ids is None else len(ids))
@@ -291,9 +291,10 @@ class _Search:
             self.seconds["fallback"] = time.perf_counter() - started
         return found
 
-    def _tuned(self) -> SearchEngine:
+    def _tuned(self, k: int) -> SearchEngine:
+        """Return the engine, told how hard to try for k rows."""
         engine = self.searched.engine()
-        effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall)
+        effort = None if self.searched.lists is None else self.searched.lists.effort(self.recall, k)
         if effort is not None:
             engine.effort = effort  # type: ignore[attr-defined]  # only tunable engines have an effort
         return engine
@@ -307,7 +308,7 @@ class _Search:
         if not rows or allowed is None:
             return _joined([reading for reading in readings if reading is not None], self.k)
         started = time.perf_counter()
-        found = engine_search(self._tuned(), self.queries[rows], min(wanted, self.rows))
+        found = engine_search(self._tuned(wanted), self.queries[rows], min(wanted, self.rows))
         there = found.ids >= 0
         inside = np.zeros(there.shape, dtype=np.bool_)
         inside[there] = allowed.selected(self.searched.positions_of(found.ids[there]))

@@ -138,8 +138,8 @@ class ListReader(Protocol):
     def within(self, query: Floats, radius: float, allowed: RowFilter | None) -> Reading:
         """Return all rows within a distance that the filter lets through."""
 
-    def effort(self, recall: float) -> int | None:
-        """Return how hard the engine has to try for a recall; None if it does not reach it."""
+    def effort(self, recall: float, k: int) -> int | None:
+        """Return how hard the engine has to try for a recall of k; None if it does not reach it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,10 +171,14 @@ def test_removed_rows_and_new_ones(case: Case) -> None:
 
 
 def test_efforts_rise_with_the_level(case: Case) -> None:
-    efforts = [case.search.effort(recall) for recall in (0.5, 0.9, 0.95, 0.99)]
-    assert None not in efforts
-    assert efforts == sorted(efforts, key=lambda effort: effort or 0)
-    assert case.search.effort(1.0) is None
+    for k in (1, 10, 40, 100, 300):
+        efforts = [case.search.effort(recall, k) for recall in (0.5, 0.9, 0.95, 0.99)]
+        assert None not in efforts
+        assert efforts == sorted(efforts, key=lambda effort: effort or 0)
+        assert case.search.effort(1.0, k) is None
+    for recall in (0.9, 0.95, 0.99):
+        efforts = [case.search.effort(recall, k) for k in (1, 10, 11, 40, 100, 101, 300)]
+        assert efforts == sorted(efforts, key=lambda effort: effort or 0)
 
 
 def test_files(case: Case, tmp_path: Path) -> None:
@@ -190,6 +194,7 @@ def test_files(case: Case, tmp_path: Path) -> None:
     assert calibration.misses_of_many == case.calibration.misses_of_many
     assert all(calibration.misses_of_many[level] <= calibration.misses[level] for level in LEVELS)
     assert calibration.efforts == case.calibration.efforts
+    assert calibration.efforts_of_many == case.calibration.efforts_of_many
     path = tmp_path / "lists" / FILE
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(CorruptIndexError, match="expected the lists"):

@@ -146,7 +146,7 @@ class Lists:
     def within(self, query: npt.NDArray[np.float32], radius: float, allowed: Any) -> Reading:
         raise NotImplementedError("ranges are not planned")
 
-    def effort(self, recall: float) -> int | None:
+    def effort(self, recall: float, k: int) -> int | None:
         return None if recall > self.reached else 7
 
 
