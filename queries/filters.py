@@ -28,6 +28,10 @@ MAX_FILTERS = 256
 OFTEN = 3
 # Matches that a sorted column has side by side are copied out before lists are searched, up to so many.
 FEW = 1 << 14
+# In how many lists are so many of the matches? Where in less than this share of what it would be of any rows,
+# they lie side by side (measured: .3 to .67 where they are far from a query, .76 around it, 1 if independent).
+SAMPLE = 256
+CLUSTERED = 0.7
 # Where the lists that may hold a match have less than this share of the rows, only their rows are read.
 MAX_SHARE = 0.1
 
@@ -135,6 +139,17 @@ class Filter:
         """Estimated matches in all, the exact number where it is known. Reads no row."""
         count = self.count
         return float(self.expected.sum() if count is None else count)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether a sorted column shows that the matches lie in few lists, side by side."""
+        some, starts = self.predicate.sample(self._filters.orders, SAMPLE), self._filters.zones.starts
+        if some is None or not some.size:
+            return False
+        lists = np.unique(np.searchsorted(starts, some, side="right")).size
+        # As many as so many rows of any lists lie in.
+        expected = (starts.size - 1) * -np.expm1(some.size * np.log1p(-1.0 / starts.size))
+        return bool(lists < CLUSTERED * expected)
 
     def judged(self, lists: Positions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         """Return `possible` and `expected` of some lists, shape (len(lists),) each."""

@@ -117,6 +117,19 @@ def counted(node: tree.Node | Spans, orders: Orders) -> int | None:
     return None if order is None else _size(_parts(order, conditions[0]))
 
 
+def sampled(node: tree.Node | Spans, orders: Orders, most: int) -> Positions | None:
+    """Return positions of rows for which `node` is TRUE, evenly spread by value; None as of `counted`."""
+    conditions = _conditions(node, orders.table)
+    if conditions is None or len(conditions) != 1:
+        return None
+    order = orders.get(conditions[0].column, node)
+    if order is None:
+        return None
+    parts = _parts(order, conditions[0])
+    step = max(1, -(-_size(parts) // most))
+    return np.concatenate([order.rows[part][::step] for part in parts] or [order.rows[:0]]).astype(np.int64)
+
+
 def candidates(node: tree.Node | Spans, orders: Orders) -> Positions | None:
     """Return positions, ascending, among which are all rows for which `node` is TRUE.
 

@@ -36,9 +36,6 @@ _WALK: Final = 4_000.0  # each row that the engine is asked for
 _WEAK: Final = 0.3
 """Share of all rows let through from which the engine is asked without a look at what is near a query."""
 
-_FAR: Final = 0.25
-"""Share of the rows near a query over that of all rows, below which those let through lie far from it."""
-
 _LARGE: Final = 1e15
 """Lists count in float32; where a query's entries are larger, all rows are compared instead."""
 
@@ -204,6 +201,9 @@ class _Search:
             return "ids", "no row can satisfy the filter"
         if self._price_of_ids() <= _START:
             return "ids", f"about {round(self.estimated):,} rows are allowed, and comparing all is cheap"
+        if self.known is not None and self._price_of_ids() <= 2 * _START and self.allowed.clustered:
+            # So they are cheap to compare, and in lists that are far from most queries.
+            return "ids", f"about {round(self.estimated):,} rows are allowed, and they lie side by side"
         if proof:
             return "exact", "bounds of the lists prove the answer"
         return "lists", f"about {round(self.estimated):,} rows are allowed"
@@ -229,7 +229,7 @@ class _Search:
         sieving = sieving and allowed is not None
         readings: list[Reading | None] = []
         near: list[int] = []
-        most, few = 0, allowed is not None and self._price_of_ids() <= 2 * _START
+        most = 0
         for row, query in enumerate(self.queries):
             begun = None
             if sieving:
@@ -242,10 +242,7 @@ class _Search:
                     most = max(most, int(wanted))
                     readings.append(None)
                     continue
-            if few and begun is not None and begun.share < _FAR * self._share:
-                readings.append(self._among(query))
-            else:
-                readings.append(self._read(query, recall, begun))
+            readings.append(self._read(query, recall, begun))
         self.sieved = len(near)
         return self._sieve(near, most, readings)
 
@@ -257,20 +254,13 @@ class _Search:
             most = max(20_000.0, self._price_of_ids() / (_READ + self._share * _COMPARE))
         reading = lists.nearest(query, self.k, self.allowed, recall=recall, most=most, begun=begun)
         if reading is None:
-            return self._among(query)
+            self.fell_back += 1
+            started = time.perf_counter()
+            reading = lists.among(query, self.k, self._positions())
+            self.seconds["ids"] = self.seconds.get("ids", 0.0) + time.perf_counter() - started
         self.lists_read += reading.lists
         self.rows_read += reading.rows
         self.missed += reading.missed
-        return reading
-
-    def _among(self, query: Floats) -> Reading:
-        """Compare all that is let through with one query: it lies far away, or the lists read too much."""
-        lists = self.searched.lists
-        assert lists is not None
-        self.fell_back += 1
-        started = time.perf_counter()
-        reading = lists.among(query, self.k, self._positions())
-        self.seconds["ids"] = self.seconds.get("ids", 0.0) + time.perf_counter() - started
         return reading
 
     def _by_engine(self) -> Found:

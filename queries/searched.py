@@ -66,6 +66,10 @@ class RowFilter(Protocol):
     def estimated(self) -> float:
         """Estimated matches in all."""
 
+    @property
+    def clustered(self) -> bool:
+        """Whether the matches are known to lie side by side."""
+
     def judged(self, lists: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         """Return which of some lists may hold a match, and the estimated matches of each."""
 

@@ -44,7 +44,7 @@ from archindex.queries.columns import Column, Schema, Value
 from archindex.queries.evaluate import Program
 from archindex.queries.judge import judge, judge_spans
 from archindex.queries.motif import is_motif
-from archindex.queries.orders import Orders, candidates, counted
+from archindex.queries.orders import Orders, candidates, counted, sampled
 from archindex.queries.spans import Spans, Words, bounds_of, plain, spans_of
 from archindex.queries.table import Table, positions_of
 from archindex.queries.zones import Zones
@@ -160,6 +160,10 @@ class Predicate:
     def count(self, orders: Orders) -> int | None:
         """Return how many rows match where one condition on one sorted column is all there is; else None."""
         return counted(self._for(orders.table), orders)
+
+    def sample(self, orders: Orders, most: int) -> npt.NDArray[np.int64] | None:
+        """Return the positions of about so many matches at most, where `count` is known; else None."""
+        return sampled(self._for(orders.table), orders, most)
 
     def candidates(self, orders: Orders) -> npt.NDArray[np.int64] | None:
         """Return row positions, ascending, with all matches among them, from one sorted column; else None.

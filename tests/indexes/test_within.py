@@ -28,6 +28,8 @@ class Allowed(MaskFilter):
         super().__init__(mask, starts)
         self.count = int(mask.sum()) if known else None
 
+    clustered = False
+
     @property
     def estimated(self) -> float:
         return float(self.expected.sum())

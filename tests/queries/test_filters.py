@@ -347,3 +347,24 @@ def test_estimates_follow_values_that_are_not_spread_evenly() -> None:
         true, expected = predicate.mask(columns).sum(), predicate.expected(zones)
         assert abs(expected.sum() - true) < 0.02 * n, text
         assert np.ptp(expected) < 0.1 * n / lists, text
+
+
+def test_matches_that_lie_side_by_side_are_seen_to() -> None:
+    rng = np.random.default_rng(0)
+    n = 100_000
+    place = np.arange(n) / n
+    columns = {
+        "free": Column.of("DOUBLE", rng.random(n).tolist()),
+        "bound": Column.of("DOUBLE", (place + 0.01 * rng.normal(size=n)).tolist()),
+        "label": Column.varchar((place * 50).astype(np.int32), [f"{i:02d}" for i in range(50)]),
+    }
+    filters = Filters(columns, np.arange(0, n + 1, 250))
+    for name in columns:
+        assert not filters.filter(
+            f"{name} > {0.5 if name != 'label' else repr('25')}"
+        ).clustered  # not sorted
+        filters.orders.sort(name)
+    assert filters.filter("bound < 0.02").clustered
+    assert filters.filter("label IN ('03', '40')").clustered
+    for text in ("free < 0.02", "free < 2", "free < -1", "bound < 0.02 AND free < 0.5", "bound + 1.0 < 1.02"):
+        assert not filters.filter(text).clustered

@@ -34,6 +34,7 @@ class Some:
         self.expected = np.array([float(len(positions))])
         self.possible = self.expected > 0
         self.estimated = float(len(positions))
+        self.clustered = False
 
     def judged(self, lists: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         return self.possible[lists], self.expected[lists]

@@ -69,6 +69,8 @@ class Rows:
     def possible(self) -> npt.NDArray[np.bool_]:
         return self.expected > 0
 
+    clustered = False
+
     @property
     def estimated(self) -> float:
         return float(self.expected.sum())
@@ -183,6 +185,17 @@ def test_with_lists_the_way_follows_from_recall_and_filter(
     assert taken.lists_read == (10 if strategy in ("lists", "exact") else 0)
     assert ("0.250 of the 3 expected" in taken.explain()) == (strategy == "lists")
     assert_true_neighbours(found, 3, None if allowed is None else np.arange(allowed))
+
+
+@pytest.mark.parametrize("clustered", [True, False])
+def test_rows_side_by_side_are_compared_sooner(monkeypatch: pytest.MonkeyPatch, clustered: bool) -> None:
+    monkeypatch.setattr(planner, "_START", 100 * (planner._COMPARE + planner._READ))
+    rows = Rows(np.arange(150))
+    rows.clustered = clustered
+    found, taken = filtered_search(QUERIES, 3, replace(index(TunableEngine()), lists=Lists()), rows)
+    assert taken.strategy == ("ids" if clustered else "lists")
+    assert ("side by side" in taken.reason) == clustered
+    assert_true_neighbours(found, 3, np.arange(150))
 
 
 def test_what_the_engine_finds_is_sieved_under_a_weak_filter() -> None:
