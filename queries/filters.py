@@ -29,7 +29,7 @@ OFTEN = 3
 # Matches that a sorted column has side by side are copied out before lists are searched, up to so many.
 FEW = 1 << 14
 # In how many lists are so many of the matches? Where in less than this share of what it would be of any rows,
-# they lie side by side (measured: .3 to .67 where they are far from a query, .76 around it, 1 if independent).
+# they lie side by side (measured: .3 to .67 where they are far from a query, .76 around it, else 1).
 SAMPLE = 256
 CLUSTERED = 0.7
 # Where the lists that may hold a match have less than this share of the rows, only their rows are read.
