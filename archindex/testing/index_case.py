@@ -58,8 +58,7 @@ class IndexCase:
         Share by which the memory that it plans may be off.
     """
 
-    recall: float = 1.0
-    planned_within: float = 0.1
+    recall, planned_within = 1.0, 0.1
 
     def make(self, dim: int, metric: Metric) -> VectorIndex:
         """Return an empty engine; the same each time, seed included."""

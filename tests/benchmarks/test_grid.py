@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.filtered import cells, grid
+from benchmarks.filtered.verdict import TIMED
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("ARCHINDEX_DATA"), reason="reads the tables of the folder ARCHINDEX_DATA, unset here"
@@ -21,7 +22,11 @@ def test_the_planner_holds_its_recall() -> None:
     verdicts = [row for row in rows if "best" in row]
     asked = {(row["set"], row["k"], row["cell"]) for row in methods}
     each = len(cells.SHARES) * len(cells.KINDS) + 2
-    assert len(asked) == len(verdicts) == len(grid.QUICK) * each
+    assert len(asked) == len(grid.QUICK) * each
+    assert {(row["set"], row["k"], row["cell"], row["timed"]) for row in verdicts} == {
+        (*cell, timed) for cell in asked for timed in TIMED
+    }
+    assert len(verdicts) == len(TIMED) * len(asked)
     for cell in asked:
         of = [row for row in methods if (row["set"], row["k"], row["cell"]) == cell]
         recall = {row["method"]: row["recall"] for row in of}

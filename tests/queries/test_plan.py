@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archindex.core.errors import ArgumentError, UnknownNameError
-from archindex.queries import RECALLS, Found, Searched, check_recall, filtered_search, planner
+from archindex.queries import RECALLS, Found, Searched, filtered_search, planner
 
 VECTORS = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
 QUERIES = VECTORS[:5] + np.float32(0.01)
@@ -375,16 +375,6 @@ def test_matrices_are_queries_too() -> None:
     masked = np.ma.masked_array(QUERIES)
     found, _ = filtered_search(masked, 3, index(Engine()), Rows(np.arange(50)))
     assert_true_neighbours(found, 3, np.arange(50))
-
-
-def test_recalls_have_names() -> None:
-    assert [check_recall(name) for name in RECALLS] == [0.9, 0.95, 0.99, 1.0]
-    assert check_recall(0.97) == 0.97
-    with pytest.raises(UnknownNameError, match="did you mean 'high'"):
-        check_recall("hihg")
-    for wrong in (0, -1, 1.2, float("nan")):
-        with pytest.raises(ArgumentError, match="recall"):
-            check_recall(wrong)
 
 
 def test_refuses_bad_arguments() -> None:
